@@ -1,0 +1,3 @@
+module github.com/gofinetune/finetune/testdata
+
+go 1.26
