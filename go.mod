@@ -1,6 +1,6 @@
 module github.com/gofinetune/finetune
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/ardanlabs/jinja v1.8.0 // indirect
@@ -16,6 +16,7 @@ require (
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/sugarme/gotch v0.9.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/image v0.45.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/term v0.47.0 // indirect
