@@ -1,0 +1,2 @@
+// Package data turns files of records into the batches that training runs on.
+package data
