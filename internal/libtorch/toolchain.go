@@ -1,0 +1,164 @@
+package libtorch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Oldest compilers: c10/util/C++17.h stops with an error below these.
+const (
+	oldestGCC   = 9
+	oldestClang = 9
+)
+
+// oldestGlibc is what the wheels' platform tag, manylinux_2_28, promises to need at most.
+var oldestGlibc = [2]int{2, 28}
+
+// goSettings are the parts of `go env` that matter here.
+type goSettings struct {
+	GOVERSION, GOENV, GOOS, GOARCH, CXX, CGO_ENABLED, CGO_CXXFLAGS, CGO_LDFLAGS, GOMODCACHE string
+}
+
+// goTool finds the go command: on the PATH, or the one this tool was built with.
+func goTool() (string, error) {
+	if path, err := exec.LookPath("go"); err == nil {
+		return path, nil
+	}
+	if path := filepath.Join(runtime.GOROOT(), "bin", "go"); runtime.GOROOT() != "" && exists(path) {
+		return path, nil
+	}
+	return "", &Problem{Kind: ErrNoGo, Detail: "no go command on the PATH", Fix: "export PATH=$PATH:/usr/local/go/bin"}
+}
+
+func readGoSettings(ctx context.Context) (goSettings, error) {
+	var s goSettings
+	tool, err := goTool()
+	if err != nil {
+		return s, err
+	}
+	out, err := exec.CommandContext(ctx, tool, "env", "-json", "GOVERSION", "GOENV", "GOOS", "GOARCH", "CXX", "CGO_ENABLED",
+		"CGO_CXXFLAGS", "CGO_LDFLAGS", "GOMODCACHE").Output()
+	if err == nil {
+		err = json.Unmarshal(out, &s)
+	}
+	if err != nil {
+		return s, &Problem{Kind: ErrNoGo, Detail: tool + " env does not run", Err: err, Fix: tool + " env"}
+	}
+	return s, nil
+}
+
+// compiler is what CXX turned out to be.
+type compiler struct {
+	Command []string // CXX, which may hold arguments or a wrapper
+	Clang   bool
+	Major   int
+}
+
+func (c compiler) String() string {
+	if c.Clang {
+		return fmt.Sprintf("clang++ %d", c.Major)
+	}
+	return fmt.Sprintf("g++ %d", c.Major)
+}
+
+var predefined = regexp.MustCompile(`(?m)^#define (__GNUC__|__clang_major__) (\d+)`)
+
+const installCompiler = "sudo apt-get install g++        (Debian, Ubuntu)\nsudo dnf install gcc-c++        (Fedora, RHEL; older RHEL: gcc-toolset-13, then scl enable gcc-toolset-13 bash)\nor name another one: go env -w CXX=/path/to/g++"
+
+// findCompiler asks the compiler for its own version, whatever it is called.
+func findCompiler(ctx context.Context, cxx string) (compiler, error) {
+	command, err := splitFlags(cxx)
+	if err != nil || len(command) == 0 {
+		command = []string{"g++"}
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return compiler{}, &Problem{Kind: ErrNoCompiler, Detail: fmt.Sprintf("Go would run %s, which is not there", command[0]), Fix: installCompiler}
+	}
+	args := append(append([]string{}, command[1:]...), "-dM", "-E", "-x", "c++", os.DevNull)
+	out, err := exec.CommandContext(ctx, command[0], args...).Output()
+	if err != nil {
+		return compiler{}, &Problem{Kind: ErrNoCompiler, Detail: fmt.Sprintf("%s does not run as a C++ compiler", strings.Join(command, " ")), Err: withOutput(err), Fix: installCompiler}
+	}
+	c := compiler{Command: command}
+	for _, m := range predefined.FindAllSubmatch(out, -1) {
+		n, _ := strconv.Atoi(string(m[2]))
+		switch string(m[1]) {
+		case "__clang_major__":
+			c.Clang, c.Major = true, n
+		case "__GNUC__": // clang defines it too, as 4
+			if !c.Clang {
+				c.Major = n
+			}
+		}
+	}
+	if oldest := map[bool]int{false: oldestGCC, true: oldestClang}[c.Clang]; c.Major < oldest {
+		return c, &Problem{Kind: ErrOldCompiler, Detail: fmt.Sprintf("%s is %v; libtorch's headers want g++ %d or clang++ %d, or later", command[0], c, oldestGCC, oldestClang), Fix: installCompiler}
+	}
+	return c, nil
+}
+
+// withOutput adds what a command wrote to standard error.
+func withOutput(err error) error {
+	if e, ok := err.(*exec.ExitError); ok && len(e.Stderr) > 0 {
+		return fmt.Errorf("%w: %s", err, tail(string(e.Stderr), 5))
+	}
+	return err
+}
+
+// tail is the last n lines that hold anything.
+func tail(s string, n int) string {
+	var lines []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimRight(line, "\r\n "); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// checkPlatform knows what there are libtorch packages and link rules for.
+func checkPlatform(goos, arch string) error {
+	if goos == "linux" && pinned[arch] != nil {
+		return nil
+	}
+	fix := "use linux/amd64 or linux/arm64"
+	switch goos {
+	case "darwin":
+		fix = "on a Mac, work in a Linux container or virtual machine (linux/arm64 runs at full speed on Apple silicon)"
+	case "windows":
+		fix = "on Windows, work in WSL 2: wsl --install"
+	}
+	return &Problem{Kind: ErrPlatform, Detail: fmt.Sprintf("this is %s/%s; installing is written for linux/amd64 and linux/arm64", goos, arch), Fix: fix}
+}
+
+var glibcVersion = regexp.MustCompile(`\b(\d+)\.(\d+)\b`)
+
+// checkGlibc asks the C library for its version; a musl system has none.
+func checkGlibc(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "getconf", "GNU_LIBC_VERSION").Output()
+	if err != nil {
+		if out, err = exec.CommandContext(ctx, "ldd", "--version").CombinedOutput(); err != nil || strings.Contains(string(out), "musl") {
+			return "", &Problem{Kind: ErrGlibc, Detail: "this system has no GNU C library (musl?); libtorch's packages need one",
+				Fix: "use a distribution with glibc: Debian 10, Ubuntu 20.04, Fedora 29, RHEL 8 or later"}
+		}
+	}
+	m := glibcVersion.FindStringSubmatch(string(out))
+	if m == nil {
+		return "unknown", nil // the link test says more
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	if major < oldestGlibc[0] || major == oldestGlibc[0] && minor < oldestGlibc[1] {
+		return m[0], &Problem{Kind: ErrGlibc, Detail: fmt.Sprintf("glibc is %s; libtorch %s wants %d.%d or later", m[0], Version, oldestGlibc[0], oldestGlibc[1]),
+			Fix: "use a newer distribution: Debian 10, Ubuntu 20.04, Fedora 29, RHEL 8 or later\nor build libtorch on this one and name it: LIBTORCH=/path " + Command + " install"}
+	}
+	return m[0], nil
+}
