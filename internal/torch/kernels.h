@@ -1,0 +1,77 @@
+// C interface of the kernels that gotch's libtch lacks. A tensor is an at::Tensor* as in libtch, so both layers mix freely.
+//
+// A function that returns a tensor returns NULL on failure, any other returns nonzero; ft_error then has the message.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef void *ft_tensor;
+
+// The message of the last failure on this OS thread. The caller frees it. NULL when there is none.
+char *ft_error(void);
+
+// ---- threads and modes (core.cc)
+int ft_grad_mode(int on); // of this OS thread; returns what it was
+void ft_set_threads(int n);
+int ft_threads(void);
+int ft_cuda_devices(void);
+
+// ---- tensors (core.cc)
+enum { FT_MAX_DIM = 8 };
+typedef struct {
+  int dim, dtype, requires_grad, device; // device: -1 CPU, else the CUDA index
+  int64_t shape[FT_MAX_DIM];
+  int64_t numel;
+  void *data; // first element; only meaningful to read on the CPU and when contiguous
+  int contiguous;
+} ft_info_t;
+int ft_info(ft_tensor t, ft_info_t *info);
+ft_tensor ft_grad(ft_tensor parameter);                        // a new handle, or NULL without error when there is none
+int ft_set_grad(ft_tensor parameter, ft_tensor grad);          // NULL drops the gradient
+int ft_backward(ft_tensor loss);
+int ft_copy_bytes(ft_tensor dst, const void *src, int dtype, int64_t elements, int64_t offset); // into a flat range, converting
+int ft_slice_bytes(ft_tensor src, void *dst, int64_t bytes);   // contiguous copy out, no conversion
+ft_tensor ft_empty(const int64_t *shape, int dim, int dtype, int device);
+ft_tensor ft_from_data(const void *data, const int64_t *shape, int dim, int dtype, int device);
+
+// ---- memory (allocator.cc)
+typedef struct {
+  int64_t live, peak;     // bytes asked for by tensors that exist; the largest value since ft_memory_reset_peak
+  int64_t cached;         // bytes freed by tensors and kept for the next ones
+  int64_t allocations;    // number of allocations that reached the system
+} ft_memory_t;
+void ft_memory_install(void);
+void ft_memory_get(ft_memory_t *m);
+void ft_memory_reset_peak(void);
+void ft_memory_trim(void);
+void ft_memory_limit(int64_t bytes); // live bytes beyond which an allocation fails; 0: none
+
+// ---- network (norm.cc, rope.cc, gate.cc, attention.cc)
+ft_tensor ft_rms_norm(ft_tensor x, ft_tensor weight, double eps, int unit_offset);
+ft_tensor ft_rope(ft_tensor x, ft_tensor cos, ft_tensor sin, int interleaved);
+ft_tensor ft_gated(ft_tensor gate, ft_tensor up, int activation);
+ft_tensor ft_dropout(ft_tensor x, double p, uint64_t seed);
+// segments: n triples start, end, prefix (index of the segment seen before this one, or -1).
+ft_tensor ft_attention(ft_tensor q, ft_tensor k, ft_tensor v, const int64_t *segments, int n, double scale);
+// One sequence a segment. triples start, end, slot; past[slot] tokens are in the caches already, which are written.
+ft_tensor ft_attention_cached(ft_tensor q, ft_tensor k, ft_tensor v, ft_tensor kcache, ft_tensor vcache, const int64_t *segments,
+                              int n, const int64_t *past, double scale);
+
+// ---- head (head.cc)
+ft_tensor ft_cross_entropy(ft_tensor hidden, ft_tensor weight, ft_tensor labels, int64_t chunk_bytes);
+
+// ---- optimizer (optimizer.cc)
+typedef struct {
+  double lr, beta1, beta2, eps, clip; // gradients are multiplied by clip first
+  int64_t step;                       // 1 for the first
+} ft_adamw_t;
+int ft_adamw(ft_tensor *params, ft_tensor *grads, ft_tensor *m, ft_tensor *v, const double *weight_decay, int n, const ft_adamw_t *o);
+int ft_norm(ft_tensor *tensors, int n, double *norm); // 2-norm over all elements of all tensors
+
+#ifdef __cplusplus
+}
+#endif

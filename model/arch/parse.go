@@ -1,0 +1,198 @@
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits far above any published model; beyond them a number is a mistake or an attack.
+const (
+	maxFile    = 16 << 20
+	maxHidden  = 1 << 20
+	maxLayers  = 1 << 14
+	maxVocab   = 1 << 27
+	maxContext = 1 << 30
+	maxDepth   = 64
+)
+
+// family maps a model_type's fields to a Config. common has filled what every family shares.
+type family struct {
+	architecture string
+	read         func(c *Config, f fields)
+	parameters   func(c *Config) []Parameter
+}
+
+var families = map[string]family{
+	"llama": llama,
+	"qwen2": qwen2,
+}
+
+// Families lists the model types that are supported, in alphabetical order.
+func Families() []string { return slices.Sorted(maps.Keys(families)) }
+
+// Read reads and checks a config.json.
+func Read(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: has %d bytes; a config.json has some thousands", path, info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Parse checks the bytes of a config.json; name appears in errors, which are *Error.
+func Parse(name string, data []byte) (*Config, error) {
+	values, problem := object(data)
+	if problem != nil {
+		return nil, &Error{File: name, Problems: []Problem{*problem}}
+	}
+	var problems []Problem
+	f := fields{values: values, problems: &problems, used: map[string]bool{}}
+	c := &Config{Source: values}
+	fam, known := readFamily(c, f)
+	readCommon(c, f)
+	if known {
+		fam.read(c, f)
+		refuseUnhonoured(f)
+	}
+	if len(problems) > 0 {
+		return nil, &Error{File: name, Problems: problems}
+	}
+	c.Parameters = fam.parameters(c)
+	return c, nil
+}
+
+// object decodes data, which must be one JSON object without duplicate keys.
+func object(data []byte) (map[string]any, *Problem) {
+	if !utf8.Valid(data) {
+		return nil, &Problem{Class: "invalid_utf8", Text: "is not UTF-8 text"}
+	}
+	if depth(data) > maxDepth {
+		return nil, &Problem{Class: "too_deep", Text: fmt.Sprintf("nests deeper than %d", maxDepth)}
+	}
+	if err := wellFormed(data); errors.Is(err, jsontext.ErrDuplicateName) {
+		return nil, &Problem{Class: "duplicate_key", Text: "has a field twice: " + err.Error()}
+	} else if err != nil {
+		return nil, &Problem{Class: "invalid_json", Text: "is not valid JSON: " + strings.TrimPrefix(err.Error(), "jsontext: ")}
+	}
+	var value any
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&value); err != nil {
+		return nil, &Problem{Class: "invalid_json", Text: "is not valid JSON: " + err.Error()}
+	}
+	values, ok := value.(map[string]any)
+	if !ok {
+		return nil, &Problem{Class: "not_an_object", Text: "is not a JSON object"}
+	}
+	return values, nil
+}
+
+// wellFormed reads data as one strict JSON value.
+func wellFormed(data []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(data))
+	if err := d.SkipValue(); err != nil {
+		return err
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("text after the value")
+	}
+	return nil
+}
+
+// depth is the deepest nesting of brackets outside strings.
+func depth(data []byte) (deepest int) {
+	level, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch b := data[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '[' || b == '{':
+			level++
+			deepest = max(deepest, level)
+		case b == ']' || b == '}':
+			level--
+		}
+	}
+	return deepest
+}
+
+func readFamily(c *Config, f fields) (family, bool) {
+	v, _ := f.get("model_type")
+	if v == nil {
+		f.problem("missing_field", "model_type", "is missing; want one of %v", Families())
+		return family{}, false
+	}
+	c.Family, _ = v.(string)
+	fam, ok := families[c.Family]
+	if !ok {
+		f.bad("model_type", "is %v, which is not supported; supported are %v", show(v), Families())
+		return family{}, false
+	}
+	c.Architecture = fam.architecture
+	return fam, true
+}
+
+// readCommon reads what nearly every family names alike. A family overrides it where it differs.
+func readCommon(c *Config, f fields) {
+	c.VocabSize = f.size(maxVocab, "vocab_size")
+	c.HiddenSize = f.size(maxHidden, "hidden_size")
+	c.IntermediateSize = f.size(4*maxHidden, "intermediate_size")
+	c.NumLayers = f.size(maxLayers, "num_hidden_layers")
+	c.NumHeads = f.size(maxHidden, "num_attention_heads")
+	c.NumKVHeads = f.sizeOr(c.NumHeads, maxHidden, "num_key_value_heads")
+	c.MaxPositions = f.sizeOr(2048, maxContext, "max_position_embeddings")
+	if _, named := f.get("head_dim"); c.NumHeads > 0 && c.HiddenSize%c.NumHeads != 0 && f.values[named] == nil {
+		f.bad("num_attention_heads", "is %d, which does not divide hidden_size %d", c.NumHeads, c.HiddenSize)
+	}
+	if c.NumHeads > 0 {
+		c.HeadDim = f.sizeOr(c.HiddenSize/c.NumHeads, maxHidden, "head_dim")
+	}
+	if c.NumKVHeads > 0 && c.NumHeads%c.NumKVHeads != 0 {
+		f.bad("num_key_value_heads", "is %d; want a divisor of num_attention_heads %d", c.NumKVHeads, c.NumHeads)
+	}
+	c.Norm.Eps = f.positive(1e-6, "rms_norm_eps")
+	c.MLP.Activation = f.oneOf("silu", activations, "hidden_act")
+	c.TieHead = f.boolean(false, "tie_word_embeddings")
+	c.DType = f.oneOf("", dtypes, "dtype", "torch_dtype")
+	c.Special = Special{BOS: one(f.tokenIDs("bos_token_id", c.VocabSize)), PAD: one(f.tokenIDs("pad_token_id", c.VocabSize)),
+		EOS: f.tokenIDs("eos_token_id", c.VocabSize)}
+	if c.HeadDim > 0 {
+		c.Attention.Scale = c.defaultScale()
+	}
+	readRoPE(c, f)
+}
+
+var activations = map[string]string{
+	"silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh",
+	"relu": "relu",
+}
+
+var dtypes = map[string]string{
+	"float32": "float32", "float16": "float16", "bfloat16": "bfloat16",
+	"torch.float32": "float32", "torch.float16": "float16", "torch.bfloat16": "bfloat16",
+}
+
+func one(ids []int) int {
+	if len(ids) == 0 {
+		return -1
+	}
+	return ids[0]
+}
