@@ -1,7 +1,38 @@
 package tokenizer
 
+import (
+	"github.com/gofinetune/finetune/tokenizer/internal/model"
+	"github.com/gofinetune/finetune/tokenizer/internal/normal"
+	"github.com/gofinetune/finetune/tokenizer/internal/pattern"
+	"github.com/gofinetune/finetune/tokenizer/internal/split"
+)
+
 // Tokenizer turns text into token ids and back. It is immutable after [Load] and safe for concurrent use.
-type Tokenizer struct{}
+type Tokenizer struct {
+	ids    map[string]int32
+	tokens []string // by id; empty where an id has no token
+	known  []bool   // by id: there is such a token
+
+	added   []*addedToken // by id, ascending
+	special []bool        // by id
+	all     matchers      // added tokens, control tokens among them
+	plain   matchers      // added tokens that are not control tokens
+
+	normalizer normal.Normalizer // nil for none
+	splitter   split.Sequence
+	cutter     pattern.Cutter // in place of splitter where it is one cutter: nothing is built per piece
+	model      model.Model
+	surface    bool // tokens are shown as the text they cover, so that an unknown one shows what it was
+	post       postProcessor
+	decoder    decoder
+	bytes      [][]byte // by id: the bytes of each token, where decoding is nothing but joining them
+
+	workers chan *worker // idle working memory
+
+	config config // tokenizer_config.json and special_tokens_map.json
+	chat   chatTemplates
+	files  []savedFile
+}
 
 // Options says how [Tokenizer.EncodeFull] and [Tokenizer.EncodeBatch] treat special tokens. The zero value is what
 // training data and user input want: nothing added, and control tokens written in the text stay text.
@@ -19,56 +50,44 @@ type Encoding struct {
 	Special []bool   // added by the post-processor, not found in the text
 }
 
-// Load reads the tokenizer of a checkpoint folder.
-func Load(dir string) (*Tokenizer, error) { panic("not yet") }
-
-// Encode gives the ids of a text: no special token is added, and control tokens written in the text stay text.
-func (t *Tokenizer) Encode(text string) []int32 { panic("not yet") }
-
-// EncodeFull encodes a text with its tokens and offsets.
-func (t *Tokenizer) EncodeFull(text string, o Options) Encoding { panic("not yet") }
-
-// EncodePair encodes two texts as one sequence, as the post-processor joins them.
-func (t *Tokenizer) EncodePair(first, second string, o Options) Encoding { panic("not yet") }
-
-// EncodeBatch encodes many texts on all cores; the result is in the order of the texts.
-func (t *Tokenizer) EncodeBatch(texts []string, o Options) [][]int32 { panic("not yet") }
-
-// Decode turns ids back into text. With skipSpecial control tokens are left out.
-func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string { panic("not yet") }
-
 // Size is the largest id + 1: the least number of rows that an embedding must have.
-func (t *Tokenizer) Size() int { panic("not yet") }
+func (t *Tokenizer) Size() int { return len(t.tokens) }
 
 // ID gives the id of a token written as in tokenizer.json.
-func (t *Tokenizer) ID(token string) (int32, bool) { panic("not yet") }
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
 
 // Token gives the token of an id, as written in tokenizer.json.
-func (t *Tokenizer) Token(id int32) (string, bool) { panic("not yet") }
+func (t *Tokenizer) Token(id int32) (string, bool) {
+	if id < 0 || int(id) >= len(t.tokens) || !t.known[id] {
+		return "", false
+	}
+	return t.tokens[id], true
+}
 
 // IsSpecial tells whether an id is a control token.
-func (t *Tokenizer) IsSpecial(id int32) bool { panic("not yet") }
+func (t *Tokenizer) IsSpecial(id int32) bool {
+	return id >= 0 && int(id) < len(t.special) && t.special[id]
+}
 
 // BOS is the token that begins a sequence, where the checkpoint names one.
-func (t *Tokenizer) BOS() (int32, bool) { panic("not yet") }
+func (t *Tokenizer) BOS() (int32, bool) { return t.named("bos_token") }
 
 // EOS is the token that ends an answer, where the checkpoint names one.
-func (t *Tokenizer) EOS() (int32, bool) { panic("not yet") }
+func (t *Tokenizer) EOS() (int32, bool) { return t.named("eos_token") }
 
 // PAD is the padding token, where the checkpoint names one.
-func (t *Tokenizer) PAD() (int32, bool) { panic("not yet") }
+func (t *Tokenizer) PAD() (int32, bool) { return t.named("pad_token") }
 
-// Save writes the tokenizer's files into dir, byte for byte as they were read where nothing was changed.
-func (t *Tokenizer) Save(dir string) error { panic("not yet") }
+// UNK is the token of unknown text, where the checkpoint names one.
+func (t *Tokenizer) UNK() (int32, bool) { return t.named("unk_token") }
 
-// NewDecoder returns a decoder for a stream of ids.
-func (t *Tokenizer) NewDecoder(skipSpecial bool) *StreamDecoder { panic("not yet") }
-
-// StreamDecoder turns ids into text as they come, and never gives out half a character.
-type StreamDecoder struct{}
-
-// Push takes the next id and returns the text that is certain by now; it may be empty.
-func (d *StreamDecoder) Push(id int32) string { panic("not yet") }
-
-// Flush returns what was held back and starts over.
-func (d *StreamDecoder) Flush() string { panic("not yet") }
+func (t *Tokenizer) named(role string) (int32, bool) {
+	token, ok := t.config.special[role]
+	if !ok {
+		return 0, false
+	}
+	return t.ID(token)
+}
