@@ -1,5 +1,6 @@
 package torch
 
+// #include <stdlib.h>
 // #include "kernels.h"
 import "C"
 
@@ -11,8 +12,8 @@ import (
 
 // take adopts what libtch left in s.out, or fails with op and its inputs.
 func (s *Scope) take(op string, in ...*Tensor) *Tensor {
-	c := s.out
-	s.out = nil
+	c := *s.out
+	*s.out = nil
 	if c == nil {
 		fail(op, in...)
 	}
@@ -21,43 +22,43 @@ func (s *Scope) take(op string, in ...*Tensor) *Tensor {
 
 // Linear is x·weightᵀ + bias: x [N, in], weight [out, in], bias [out] or nil → [N, out].
 func (s *Scope) Linear(x, weight, bias *Tensor) *Tensor {
-	lib.AtgLinear(&s.out, x.ctensor(), weight.ctensor(), optional(bias))
+	lib.AtgLinear(s.out, x.ctensor(), weight.ctensor(), optional(bias))
 	return s.take("linear", x, weight, bias)
 }
 
 // MatMul is the matrix product a·b.
 func (s *Scope) MatMul(a, b *Tensor) *Tensor {
-	lib.AtgMatmul(&s.out, a.ctensor(), b.ctensor())
+	lib.AtgMatmul(s.out, a.ctensor(), b.ctensor())
 	return s.take("matmul", a, b)
 }
 
 // T is the transpose of a matrix, a view.
 func (s *Scope) T(x *Tensor) *Tensor {
-	lib.AtgT(&s.out, x.ctensor())
+	lib.AtgT(s.out, x.ctensor())
 	return s.take("t", x)
 }
 
 // Add is a + b, elementwise with broadcasting.
 func (s *Scope) Add(a, b *Tensor) *Tensor {
-	lib.AtgAdd(&s.out, a.ctensor(), b.ctensor())
+	lib.AtgAdd(s.out, a.ctensor(), b.ctensor())
 	return s.take("add", a, b)
 }
 
 // Sub is a − b, elementwise with broadcasting.
 func (s *Scope) Sub(a, b *Tensor) *Tensor {
-	lib.AtgSub(&s.out, a.ctensor(), b.ctensor())
+	lib.AtgSub(s.out, a.ctensor(), b.ctensor())
 	return s.take("sub", a, b)
 }
 
 // Mul is a ⊙ b, elementwise with broadcasting.
 func (s *Scope) Mul(a, b *Tensor) *Tensor {
-	lib.AtgMul(&s.out, a.ctensor(), b.ctensor())
+	lib.AtgMul(s.out, a.ctensor(), b.ctensor())
 	return s.take("mul", a, b)
 }
 
 // Div is a / b, elementwise with broadcasting.
 func (s *Scope) Div(a, b *Tensor) *Tensor {
-	lib.AtgDiv(&s.out, a.ctensor(), b.ctensor())
+	lib.AtgDiv(s.out, a.ctensor(), b.ctensor())
 	return s.take("div", a, b)
 }
 
@@ -65,7 +66,7 @@ func (s *Scope) Div(a, b *Tensor) *Tensor {
 func (s *Scope) Scale(x *Tensor, factor float64) *Tensor {
 	f := lib.AtsFloat(factor)
 	defer lib.AtsFree(f)
-	lib.AtgMulScalar(&s.out, x.ctensor(), f)
+	lib.AtgMulScalar(s.out, x.ctensor(), f)
 	return s.take("scale", x)
 }
 
@@ -73,13 +74,13 @@ func (s *Scope) Scale(x *Tensor, factor float64) *Tensor {
 func (s *Scope) AddScalar(x *Tensor, value float64) *Tensor {
 	v := lib.AtsFloat(value)
 	defer lib.AtsFree(v)
-	lib.AtgAddScalar(&s.out, x.ctensor(), v)
+	lib.AtgAddScalar(s.out, x.ctensor(), v)
 	return s.take("add_scalar", x)
 }
 
 // AddTo adds x to the elements of into.
 func (s *Scope) AddTo(into, x *Tensor) {
-	lib.AtgAdd_(&s.out, into.ctensor(), x.ctensor())
+	lib.AtgAdd_(s.out, into.ctensor(), x.ctensor())
 	s.Free(s.take("add_", into, x))
 }
 
@@ -87,8 +88,11 @@ func (s *Scope) AddTo(into, x *Tensor) {
 func (s *Scope) Copy(dst, src *Tensor) {
 	s.NoGrad(func() {
 		d := s.Detach(dst)
-		lib.AtgCopy_(&s.out, d.ctensor(), src.ctensor(), 0)
-		s.Free(s.take("copy_", dst, src))
+		lib.AtCopy_(d.ctensor(), src.ctensor())
+		if reason := lib.GetAndResetLastErr(); reason != nil {
+			C.free(unsafe.Pointer(reason))
+			panic(&Error{Op: "copy_", Reason: "the shapes do not fit", Inputs: []string{dst.String(), src.String()}})
+		}
 		s.Free(d)
 	})
 }
@@ -96,7 +100,7 @@ func (s *Scope) Copy(dst, src *Tensor) {
 // Zero sets every element to 0.
 func (s *Scope) Zero(x *Tensor) {
 	s.NoGrad(func() {
-		lib.AtgZero_(&s.out, x.ctensor())
+		lib.AtgZero_(s.out, x.ctensor())
 		s.Free(s.take("zero_", x))
 	})
 }
@@ -107,31 +111,31 @@ func (s *Scope) Sum(x *Tensor) *Tensor {
 	if x.DType() == Float64 {
 		kind = Float64
 	}
-	lib.AtgSum(&s.out, x.ctensor(), int32(kind))
+	lib.AtgSum(s.out, x.ctensor(), int32(kind))
 	return s.take("sum", x)
 }
 
 // Exp, Log and their like act on each element.
 func (s *Scope) Exp(x *Tensor) *Tensor {
-	lib.AtgExp(&s.out, x.ctensor())
+	lib.AtgExp(s.out, x.ctensor())
 	return s.take("exp", x)
 }
 
 // Cos is the cosine of each element, in radians.
 func (s *Scope) Cos(x *Tensor) *Tensor {
-	lib.AtgCos(&s.out, x.ctensor())
+	lib.AtgCos(s.out, x.ctensor())
 	return s.take("cos", x)
 }
 
 // Sin is the sine of each element, in radians.
 func (s *Scope) Sin(x *Tensor) *Tensor {
-	lib.AtgSin(&s.out, x.ctensor())
+	lib.AtgSin(s.out, x.ctensor())
 	return s.take("sin", x)
 }
 
 // Outer is the outer product of two vectors: [n], [m] → [n, m].
 func (s *Scope) Outer(a, b *Tensor) *Tensor {
-	lib.AtgOuter(&s.out, a.ctensor(), b.ctensor())
+	lib.AtgOuter(s.out, a.ctensor(), b.ctensor())
 	return s.take("outer", a, b)
 }
 
@@ -141,49 +145,49 @@ func (s *Scope) LogSoftmax(x *Tensor) *Tensor {
 	if x.DType() == Float64 {
 		kind = Float64
 	}
-	lib.AtgLogSoftmax(&s.out, x.ctensor(), -1, int32(kind))
+	lib.AtgLogSoftmax(s.out, x.ctensor(), -1, int32(kind))
 	return s.take("log_softmax", x)
 }
 
 // Argmax is the index of the largest element of each row: [N, V] → [N] int64.
 func (s *Scope) Argmax(x *Tensor) *Tensor {
-	lib.AtgArgmax(&s.out, x.ctensor(), -1, 0, 0)
+	lib.AtgArgmax(s.out, x.ctensor(), -1, 0, 0)
 	return s.take("argmax", x)
 }
 
 // Embedding looks rows up: weight [V, H], ids [N] int64 → [N, H].
 func (s *Scope) Embedding(weight, ids *Tensor) *Tensor {
-	lib.AtgEmbedding(&s.out, weight.ctensor(), ids.ctensor(), -1, 0, 0)
+	lib.AtgEmbedding(s.out, weight.ctensor(), ids.ctensor(), -1, 0, 0)
 	return s.take("embedding", weight, ids)
 }
 
 // Rows picks rows of x by their index [M] int64.
 func (s *Scope) Rows(x, index *Tensor) *Tensor {
-	lib.AtgIndexSelect(&s.out, x.ctensor(), 0, index.ctensor())
+	lib.AtgIndexSelect(s.out, x.ctensor(), 0, index.ctensor())
 	return s.take("index_select", x, index)
 }
 
 // Narrow is x[start:start+length] along dimension dim, a view.
 func (s *Scope) Narrow(x *Tensor, dim, start, length int64) *Tensor {
-	lib.AtgNarrow(&s.out, x.ctensor(), dim, start, length)
+	lib.AtgNarrow(s.out, x.ctensor(), dim, start, length)
 	return s.take("narrow", x)
 }
 
 // Reshape gives x another shape with as many elements; a view where the layout allows.
 func (s *Scope) Reshape(x *Tensor, shape ...int64) *Tensor {
-	lib.AtgReshape(&s.out, x.ctensor(), shape, len(shape))
+	lib.AtgReshape(s.out, x.ctensor(), shape, len(shape))
 	return s.take("reshape", x)
 }
 
 // Transpose swaps two dimensions, a view.
 func (s *Scope) Transpose(x *Tensor, a, b int64) *Tensor {
-	lib.AtgTranspose(&s.out, x.ctensor(), a, b)
+	lib.AtgTranspose(s.out, x.ctensor(), a, b)
 	return s.take("transpose", x)
 }
 
 // Contiguous is x with its elements in row order; x's own storage where they are already.
 func (s *Scope) Contiguous(x *Tensor) *Tensor {
-	lib.AtgContiguous(&s.out, x.ctensor())
+	lib.AtgContiguous(s.out, x.ctensor())
 	return s.take("contiguous", x)
 }
 
@@ -193,19 +197,19 @@ func (s *Scope) Cat(dim int64, tensors ...*Tensor) *Tensor {
 	for i, t := range tensors {
 		raw[i] = t.ctensor()
 	}
-	lib.AtgCat(&s.out, raw, len(raw), dim)
+	lib.AtgCat(s.out, raw, len(raw), dim)
 	return s.take("cat", tensors...)
 }
 
 // Detach is x without its history, sharing storage.
 func (s *Scope) Detach(x *Tensor) *Tensor {
-	lib.AtgDetach(&s.out, x.ctensor())
+	lib.AtgDetach(s.out, x.ctensor())
 	return s.take("detach", x)
 }
 
 // Alias is a second handle on x, with its history.
 func (s *Scope) Alias(x *Tensor) *Tensor {
-	lib.AtgAlias(&s.out, x.ctensor())
+	lib.AtgAlias(s.out, x.ctensor())
 	return s.take("alias", x)
 }
 
@@ -218,7 +222,7 @@ func (s *Scope) Clone(x *Tensor) *Tensor {
 
 // To is x as elements of type d; x's own storage when it has that type.
 func (s *Scope) To(x *Tensor, d DType) *Tensor {
-	lib.AtgToDtype(&s.out, x.ctensor(), int32(d), 0, 0)
+	lib.AtgToDtype(s.out, x.ctensor(), int32(d), 0, 0)
 	return s.take("to", x)
 }
 
@@ -271,4 +275,22 @@ func (s *Scope) adoptKernel(op string, c C.ft_tensor, in ...*Tensor) *Tensor {
 		fail(op, in...)
 	}
 	return s.adopt(lib.Ctensor(unsafe.Pointer(c)))
+}
+
+// AddMatMul is x + a·b: x [N, M], a [N, K], b [K, M].
+func (s *Scope) AddMatMul(x, a, b *Tensor) *Tensor {
+	lib.AtgAddmm(s.out, x.ctensor(), a.ctensor(), b.ctensor())
+	return s.take("addmm", x, a, b)
+}
+
+// SumLast is the sum over the last dimension.
+func (s *Scope) SumLast(x *Tensor) *Tensor {
+	lib.AtgSumDimIntlist(s.out, x.ctensor(), []int64{-1}, 1, 0, int32(x.DType()))
+	return s.take("sum", x)
+}
+
+// Sqrt is the square root of each element.
+func (s *Scope) Sqrt(x *Tensor) *Tensor {
+	lib.AtgSqrt(s.out, x.ctensor())
+	return s.take("sqrt", x)
 }

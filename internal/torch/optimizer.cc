@@ -5,13 +5,13 @@ using namespace ft;
 
 namespace {
 
-// Loshchilov & Hutter 2019 in the order of torch.optim.AdamW: decay, moments, bias-corrected step.
-FT_LOOP void adamw_range(float *p, const float *g, float *m, float *v, int64_t n, float clip, float decay, float beta1, float beta2,
-                         float step_size, float root_bias2, float eps) {
+// Loshchilov & Hutter 2019 in the order of torch.optim.AdamW: decay, moments, bias-corrected step. rest is 1−beta, taken in float64.
+FT_LOOP void adamw_range(float *p, const float *g, float *m, float *v, int64_t n, float clip, float decay, float rest1, float beta2,
+                         float rest2, float step_size, float root_bias2, float eps) {
   for (int64_t i = 0; i < n; i++) {
     float gi = g[i] * clip;
-    float mi = m[i] + (gi - m[i]) * (1.0f - beta1);
-    float vi = v[i] * beta2 + gi * gi * (1.0f - beta2);
+    float mi = m[i] + (gi - m[i]) * rest1;
+    float vi = v[i] * beta2 + gi * gi * rest2;
     m[i] = mi;
     v[i] = vi;
     p[i] = p[i] * decay - step_size * mi / (std::sqrt(vi) / root_bias2 + eps);
@@ -44,8 +44,8 @@ void adamw_fast(at::Tensor &p, const at::Tensor &g, at::Tensor &m, at::Tensor &v
   float *pd = p.data_ptr<float>(), *md = m.data_ptr<float>(), *vd = v.data_ptr<float>();
   const float *gd = g.data_ptr<float>();
   at::parallel_for(0, p.numel(), 16384, [&](int64_t b, int64_t e) {
-    adamw_range(pd + b, gd + b, md + b, vd + b, e - b, float(o.clip), float(decay), float(o.beta1), float(o.beta2), float(step_size),
-                float(root_bias2), float(o.eps));
+    adamw_range(pd + b, gd + b, md + b, vd + b, e - b, float(o.clip), float(decay), float(1 - o.beta1), float(o.beta2),
+                float(1 - o.beta2), float(step_size), float(root_bias2), float(o.eps));
   });
 }
 

@@ -14,7 +14,7 @@ import (
 type Scope struct {
 	parent  *Scope
 	tensors []*Tensor
-	out     lib.Ctensor // where libtch leaves a result; a field, so that no call allocates
+	out     *lib.Ctensor // where libtch leaves a result: one cell a scope, so that no call allocates
 }
 
 // live counts the tensors that have a handle. Tests compare it before and after.
@@ -36,7 +36,7 @@ func newScope(parent *Scope) *Scope {
 		s.parent = parent
 		return s
 	}
-	return &Scope{parent: parent}
+	return &Scope{parent: parent, out: new(lib.Ctensor)}
 }
 
 // close frees what is left in the scope.
@@ -47,7 +47,7 @@ func (s *Scope) close() error {
 		}
 		s.tensors[i] = nil
 	}
-	s.tensors, s.parent, s.out = s.tensors[:0], nil, nil
+	s.tensors, s.parent = s.tensors[:0], nil
 	spareScopes = append(spareScopes, s)
 	return checkClosed()
 }

@@ -95,3 +95,9 @@ func Threads() (n int) {
 	_ = Do(func(*Scope) { n = int(C.ft_threads()) })
 	return n
 }
+
+// CUDADevices is the number of CUDA devices that libtorch can use.
+func CUDADevices() (n int) {
+	_ = Do(func(*Scope) { n = int(C.ft_cuda_devices()) })
+	return n
+}

@@ -1,6 +1,9 @@
 package arch
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Config is a network. Sizes are counts of features, heads, layers or tokens.
 type Config struct {
@@ -114,3 +117,10 @@ func (c *Config) KVBytesPerToken(elementSize int) int64 {
 
 // defaultScale is 1/sqrt(HeadDim), the scale of scaled dot-product attention.
 func (c *Config) defaultScale() float64 { return 1 / math.Sqrt(float64(c.HeadDim)) }
+
+// Ignored says whether a checkpoint may hold a tensor of this name that the network does not use: buffers that old versions saved,
+// and the head of a model that ties it.
+func (c *Config) Ignored(name string) bool {
+	return strings.HasSuffix(name, ".rotary_emb.inv_freq") || strings.HasSuffix(name, ".attn.masked_bias") ||
+		c.TieHead && name == "lm_head.weight"
+}

@@ -1,0 +1,248 @@
+package lora
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/model/arch"
+)
+
+// ErrNoTargets is returned when no module of the model has the name of a target.
+var ErrNoTargets = errors.New("lora: no module matches Targets")
+
+// Adapter is a set of changes to a model's projections. It owns its tensors until Close.
+type Adapter struct {
+	Config Config // in force, defaults filled in
+
+	base    *model.Model
+	modules []*module
+	whole   []*whole
+	merged  bool
+	closed  bool
+}
+
+// Attach makes a fresh adapter, freezes the base and activates the adapter. A is random (Kaiming uniform, as PEFT), B is zero: the
+// model computes what it did before, bit for bit, until B changes.
+func Attach(m *model.Model, c Config) (*Adapter, error) {
+	a, err := newAdapter(m, c)
+	if err != nil {
+		return nil, err
+	}
+	err = torch.Do(func(s *torch.Scope) {
+		for i, mod := range a.modules {
+			mod.start(s, rand.New(rand.NewPCG(c.Seed, uint64(i))))
+		}
+		for _, w := range a.whole {
+			s.Copy(w.weight.Tensor, w.linear.Weight.Tensor)
+		}
+	})
+	return a.ready(err)
+}
+
+// newAdapter makes an adapter whose tensors have no values yet.
+func newAdapter(m *model.Model, c Config) (*Adapter, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	a := &Adapter{Config: c, base: m}
+	err := torch.Do(func(s *torch.Scope) {
+		for _, l := range m.Linears() {
+			switch {
+			case c.saves(l.Name):
+				a.whole = append(a.whole, newWhole(s, m, l))
+			case c.targets(l.Name):
+				a.modules = append(a.modules, newModule(s, m, l, c))
+			}
+		}
+	})
+	if err == nil {
+		err = a.complete()
+	}
+	if err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// complete refuses names that match nothing: a misspelt target would otherwise go unnoticed.
+func (a *Adapter) complete() error {
+	var names []string
+	for _, l := range a.base.Linears() {
+		names = append(names, l.Name)
+	}
+	found := func(target string) bool {
+		for _, n := range names {
+			if endsWithAny(n, []string{target}) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, target := range append(append([]string{}, a.Config.Targets...), a.Config.ModulesToSave...) {
+		if target != AllLinear && !found(target) {
+			return fmt.Errorf("%w: the model has no module %q; it has names like %s", ErrNoTargets, target, names[0])
+		}
+	}
+	if len(a.modules)+len(a.whole) == 0 {
+		return ErrNoTargets
+	}
+	for _, w := range a.whole {
+		if w.linear.Name == "lm_head" && a.base.Config.TieHead {
+			return errors.New("lora: ModulesToSave has lm_head, which this model ties to its embedding; training it alone would untie them, " +
+				"which is not supported yet")
+		}
+	}
+	return nil
+}
+
+// ready freezes the base and activates the adapter, unless making it failed.
+func (a *Adapter) ready(err error) (*Adapter, error) {
+	if err == nil {
+		err = a.base.SetTrainable(nil)
+	}
+	if err == nil {
+		err = a.Activate()
+	}
+	if err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Parameters lists what the adapter trains, under PEFT's names, in the order of the network.
+func (a *Adapter) Parameters() []*model.Parameter {
+	var list []*model.Parameter
+	for _, m := range a.modules {
+		list = append(list, m.parameters()...)
+	}
+	for _, w := range a.whole {
+		list = append(list, w.weight)
+	}
+	return list
+}
+
+// Activate makes the model compute with this adapter and no other. It costs no arithmetic.
+func (a *Adapter) Activate() error {
+	if err := a.usable(); err != nil {
+		return err
+	}
+	if a.merged {
+		return errors.New("lora: the adapter is merged into the weights; Unmerge it first")
+	}
+	return torch.Do(func(*torch.Scope) {
+		Deactivate(a.base)
+		for _, m := range a.modules {
+			m.linear.SetAdapter(m)
+		}
+		for _, w := range a.whole {
+			w.linear.SetAdapter(w)
+		}
+	})
+}
+
+// Deactivate makes the model compute without adapters.
+func Deactivate(m *model.Model) {
+	for _, l := range m.Linears() {
+		l.SetAdapter(nil)
+	}
+}
+
+// active says whether the model computes with this adapter now.
+func (a *Adapter) active() bool {
+	if len(a.modules) == 0 {
+		return len(a.whole) > 0 && a.whole[0].linear.Adapter() == model.Adapter(a.whole[0])
+	}
+	return a.modules[0].linear.Adapter() == model.Adapter(a.modules[0])
+}
+
+// Close takes the adapter off the model and frees its tensors. What was merged stays merged. A second Close does nothing.
+func (a *Adapter) Close() error {
+	if a.closed {
+		return nil
+	}
+	a.closed = true
+	return torch.Do(func(s *torch.Scope) {
+		for _, m := range a.modules {
+			if m.linear.Adapter() == model.Adapter(m) {
+				m.linear.SetAdapter(nil)
+			}
+			s.Free(m.kept)
+		}
+		for _, w := range a.whole {
+			if w.linear.Adapter() == model.Adapter(w) {
+				w.linear.SetAdapter(nil)
+			}
+			s.Free(w.kept)
+		}
+		for _, p := range a.Parameters() {
+			s.Free(p.Tensor)
+		}
+	})
+}
+
+func (a *Adapter) usable() error {
+	if a.closed {
+		return errors.New("lora: the adapter is closed")
+	}
+	return nil
+}
+
+// Report is how much of a model an adapter trains.
+type Report struct {
+	Trainable, All int64   // weights; All counts the base and the adapter
+	Share          float64 // Trainable/All
+}
+
+// String reads like PEFT's: trainable 5120 of 44256 parameters (11.57 %)
+func (r Report) String() string {
+	return fmt.Sprintf("trainable %d of %d parameters (%.2f %%)", r.Trainable, r.All, 100*r.Share)
+}
+
+// Report counts the adapter's weights.
+func (a *Adapter) Report() Report {
+	r := Report{All: a.base.Config.NumParameters()}
+	for _, p := range a.Parameters() {
+		r.Trainable += p.Numel()
+	}
+	r.All += r.Trainable
+	r.Share = float64(r.Trainable) / float64(r.All)
+	return r
+}
+
+// Modules lists the names of the adapted projections.
+func (a *Adapter) Modules() []string {
+	var names []string
+	for _, m := range a.modules {
+		names = append(names, m.linear.Name)
+	}
+	return names
+}
+
+// parameter makes an adapter's weight: float32 whatever the model computes in, and trainable.
+func parameter(s *torch.Scope, m *model.Model, name string, shape ...int64) *model.Parameter {
+	dtype := torch.Float32
+	if m.DType() == torch.Float64 {
+		dtype = torch.Float64
+	}
+	p := &model.Parameter{Parameter: arch.Parameter{Name: name, Shape: shape, Role: arch.Projection}, Trainable: true}
+	p.Tensor = s.Own(s.Zeros(dtype, m.Device(), shape...))
+	p.Tensor.SetRequiresGrad(true)
+	return p
+}
+
+// kaiming is U(−1/√in, 1/√in): PyTorch's kaiming_uniform_ with a = √5, PEFT's start for A.
+func kaiming(n int, in int64, random *rand.Rand) []float32 {
+	bound := 1 / math.Sqrt(float64(in))
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = float32((2*random.Float64() - 1) * bound)
+	}
+	return values
+}

@@ -1,0 +1,32 @@
+package model
+
+import "github.com/gofinetune/finetune/internal/torch"
+
+// cache keeps the keys and values of the tokens seen so far: one slot a sequence, capacity tokens each.
+type cache struct {
+	keys, values []*torch.Tensor // by layer: [slots, capacity, K, D]
+	capacity     int
+}
+
+func (m *Model) newCache(s *torch.Scope, slots, capacity int) *cache {
+	c := &cache{capacity: capacity}
+	shape := []int64{int64(slots), int64(capacity), int64(m.Config.NumKVHeads), int64(m.Config.HeadDim)}
+	for range m.blocks {
+		c.keys = append(c.keys, s.Own(s.Empty(m.dtype, m.device, shape...)))
+		c.values = append(c.values, s.Own(s.Empty(m.dtype, m.device, shape...)))
+	}
+	return c
+}
+
+func (c *cache) free(s *torch.Scope) {
+	for i := range c.keys {
+		s.Free(c.keys[i])
+		s.Free(c.values[i])
+	}
+	c.keys, c.values = nil, nil
+}
+
+// attend extends the cache of layer by k and v and attends to all of it. A segment's third number is its slot here.
+func (c *cache) attend(s *torch.Scope, layer int, q, k, v *torch.Tensor, r *run, scale float64) *torch.Tensor {
+	return s.AttentionCached(q, k, v, c.keys[layer], c.values[layer], r.segments, r.past, scale)
+}

@@ -1,0 +1,72 @@
+package model
+
+import "github.com/gofinetune/finetune/internal/torch"
+
+// Linear is a projection y = W·x + b and what an adapter makes of it.
+type Linear struct {
+	Name         string // the module in the checkpoint: model.layers.0.self_attn.q_proj
+	Weight, Bias *Parameter
+	index        uint64 // position in Model.Linears; keeps the dropout of two modules apart
+	adapter      Adapter
+}
+
+// Adapter changes what a Linear computes.
+type Adapter interface {
+	// Forward is the adapted projection of x [N, in] → [N, out]. l.Base gives the plain one.
+	Forward(s *torch.Scope, l *Linear, x *torch.Tensor, pass Pass) *torch.Tensor
+	// Effective is the weight [out, in] that has the same effect without dropout, the base weight's own tensor where the adapter
+	// changes nothing. It is called with gradients recorded when the output head is adapted.
+	Effective(s *torch.Scope, l *Linear) *torch.Tensor
+}
+
+// Pass is what layers need to know about one run of the network.
+type Pass struct {
+	Train bool   // dropout is on
+	Seed  uint64 // of this run's dropout
+}
+
+// Mask is the dropout seed of module l in this pass.
+func (p Pass) Mask(l *Linear) uint64 {
+	return p.Seed*0x9E3779B97F4A7C15 + l.index*0xD1B54A32D192ED03 + 1
+}
+
+// SetAdapter makes a the adapter of l; nil restores the plain projection. It returns the one before.
+func (l *Linear) SetAdapter(a Adapter) Adapter {
+	before := l.adapter
+	l.adapter = a
+	return before
+}
+
+// Base is the projection without its adapter: x [N, in] → [N, out].
+func (l *Linear) Base(s *torch.Scope, x *torch.Tensor) *torch.Tensor {
+	var bias *torch.Tensor
+	if l.Bias != nil {
+		bias = l.Bias.Tensor
+	}
+	return s.Linear(x, l.Weight.Tensor, bias)
+}
+
+func (l *Linear) forward(s *torch.Scope, x *torch.Tensor, pass Pass) *torch.Tensor {
+	if l.adapter == nil {
+		return l.Base(s, x)
+	}
+	return l.adapter.Forward(s, l, x, pass)
+}
+
+// effective is the weight that the output head multiplies with.
+func (l *Linear) effective(s *torch.Scope) *torch.Tensor {
+	if l.adapter == nil {
+		return l.Weight.Tensor
+	}
+	return l.adapter.Effective(s, l)
+}
+
+// linear registers the projection named module.
+func (m *Model) linear(module string) *Linear {
+	l := &Linear{Name: module, Weight: m.must(module + ".weight"), Bias: m.byName[module+".bias"], index: uint64(len(m.linears))}
+	m.linears = append(m.linears, l)
+	return l
+}
+
+// Adapter is the adapter in force, nil for none.
+func (l *Linear) Adapter() Adapter { return l.adapter }

@@ -1,0 +1,128 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model/arch"
+	"github.com/gofinetune/finetune/tokenizer"
+)
+
+// ErrClosed is returned by every use of a model after Close.
+var ErrClosed = errors.New("model: is closed")
+
+// Model is a network with its weights and, where the checkpoint has one, its tokenizer. It owns the weights until Close.
+type Model struct {
+	Config    *arch.Config
+	Tokenizer *tokenizer.Tokenizer // nil when the checkpoint has none
+
+	dir        string // where it was loaded from, "" when made at random
+	generation generationFile
+	dtype      torch.DType
+	device     torch.Device
+	parameters []*Parameter
+	byName     map[string]*Parameter
+	linears    []*Linear
+
+	embedding *Parameter
+	blocks    []*block
+	norm      *Parameter
+	head      *Linear
+	rotary    rotary
+	closed    bool
+}
+
+// Parameter is one weight tensor under its name in the checkpoint.
+type Parameter struct {
+	arch.Parameter
+	Tensor    *torch.Tensor
+	Trainable bool // set by SetTrainable
+}
+
+// Parameters lists the weights in the order of the network. A tied head is not listed: it is the embedding.
+func (m *Model) Parameters() []*Parameter { return m.parameters }
+
+// Parameter finds a weight by its name in the checkpoint; nil when there is none.
+func (m *Model) Parameter(name string) *Parameter { return m.byName[name] }
+
+// Linears lists the projections that adapters can be attached to, in the order of the network, the output head last. A tied head is
+// listed too: its weight is the embedding.
+func (m *Model) Linears() []*Linear { return m.linears }
+
+// Dir is the folder that the model was loaded from, "" when it was made in memory.
+func (m *Model) Dir() string { return m.dir }
+
+// DType is the type that the network computes in.
+func (m *Model) DType() torch.DType { return m.dtype }
+
+// Device is where the weights are.
+func (m *Model) Device() torch.Device { return m.device }
+
+// SetTrainable chooses the weights that collect gradients: those for which choose is true. nil chooses none.
+func (m *Model) SetTrainable(choose func(name string) bool) error {
+	if err := m.usable(); err != nil {
+		return err
+	}
+	return torch.Do(func(*torch.Scope) {
+		for _, p := range m.parameters {
+			p.Trainable = choose != nil && choose(p.Name)
+			p.Tensor.SetRequiresGrad(p.Trainable)
+		}
+	})
+}
+
+// Close frees the weights. Adapters that are attached stay their owners' to close. A second Close does nothing.
+func (m *Model) Close() error {
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	return torch.Do(func(s *torch.Scope) {
+		for _, p := range m.parameters {
+			s.Free(p.Tensor)
+		}
+		s.Free(m.rotary.frequencies)
+	})
+}
+
+func (m *Model) usable() error {
+	if m == nil {
+		return errors.New("model: is nil")
+	}
+	if m.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// build connects the parameters of c to a network. The tensors are empty; the caller fills them.
+func build(s *torch.Scope, c *arch.Config, dtype torch.DType, device torch.Device) *Model {
+	m := &Model{Config: c, dtype: dtype, device: device, byName: map[string]*Parameter{}}
+	for _, p := range c.Parameters {
+		own := &Parameter{Parameter: p, Tensor: s.Own(s.Empty(dtype, device, p.Shape...))}
+		m.parameters = append(m.parameters, own)
+		m.byName[p.Name] = own
+	}
+	m.embedding = m.must("model.embed_tokens.weight")
+	for layer := range c.NumLayers {
+		m.blocks = append(m.blocks, newBlock(m, layer))
+	}
+	m.norm = m.must("model.norm.weight")
+	m.head = &Linear{Name: "lm_head", Weight: m.embedding}
+	if !c.TieHead {
+		m.head.Weight = m.must("lm_head.weight")
+	}
+	m.linears = append(m.linears, m.head)
+	m.rotary = newRotary(s, c, device)
+	return m
+}
+
+// must finds a parameter that the family's table has promised.
+func (m *Model) must(name string) *Parameter {
+	p := m.byName[name]
+	if p == nil {
+		torch.Throw(fmt.Errorf("model: %s has no parameter %s", m.Config.Family, name))
+	}
+	return p
+}
