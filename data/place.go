@@ -77,6 +77,8 @@ type RecordError struct {
 	// Unread is set where the walk ends because nothing after this place can be read, so that skipping this one
 	// record would lose the rest of the file.
 	Unread bool
+
+	byPolicy bool // the configuration says that such records are dropped: no reason to stop
 }
 
 func (e *RecordError) Error() string {
@@ -97,6 +99,12 @@ func fault(class Class, field, format string, args ...any) *RecordError {
 // at gives the error its place.
 func (e *RecordError) at(p Place) *RecordError {
 	e.Place = p
+	return e
+}
+
+// policy marks a record that is dropped because the configuration says so.
+func (e *RecordError) policy() *RecordError {
+	e.byPolicy = true
 	return e
 }
 

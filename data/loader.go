@@ -1,0 +1,168 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// LoaderConfig says how samples become the micro-batches of optimizer steps.
+type LoaderConfig struct {
+	MicroBatch int  // samples in a micro-batch, at most; 0 means 1
+	MaxTokens  int  // tokens in a micro-batch, at most; 0 means no limit
+	Accumulate int  // micro-batches in a group, which is one optimizer step; 0 means 1
+	Epochs     int  // walks over the samples; 0 means 1, negative without end
+	Shuffle    bool // a new order in every epoch; otherwise that of the samples
+	Seed       uint64
+
+	// LengthWindow sorts by length within windows of that many micro-batches, so that the samples of one micro-batch are
+	// about equally long; 0 does not. Useful with MaxTokens, for steps of even size.
+	LengthWindow int
+}
+
+// Validate reports every problem at once.
+func (c LoaderConfig) Validate() error {
+	var problems []error
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"MicroBatch", c.MicroBatch}, {"MaxTokens", c.MaxTokens}, {"Accumulate", c.Accumulate}, {"LengthWindow", c.LengthWindow}} {
+		if f.value < 0 {
+			problems = append(problems, fmt.Errorf("%s: is %d; want 0 (default) or more", f.name, f.value))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (c LoaderConfig) withDefaults() LoaderConfig {
+	c.MicroBatch = max(c.MicroBatch, 1)
+	c.Accumulate = max(c.Accumulate, 1)
+	if c.Epochs == 0 {
+		c.Epochs = 1
+	}
+	return c
+}
+
+// Cursor is a place in the stream of samples, from which it can be taken up again.
+type Cursor struct {
+	Epoch int `json:"epoch"`
+	Index int `json:"index"` // samples of the epoch that have been used
+}
+
+// Group is what one optimizer step is made of.
+type Group struct {
+	Micro []Batch
+	Next  Cursor // where to resume when this group has been used
+}
+
+// Targets counts the learned tokens of the group: what the step's loss is divided by.
+func (g Group) Targets() int {
+	n := 0
+	for _, b := range g.Micro {
+		n += b.Targets()
+	}
+	return n
+}
+
+// Loader serves samples in groups of micro-batches. It is immutable and for concurrent use.
+type Loader struct {
+	samples []Sample
+	cfg     LoaderConfig
+}
+
+// NewLoader checks that every sample fits. It keeps the samples, which must not change.
+func NewLoader(samples []Sample, cfg LoaderConfig) (*Loader, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	if len(samples) == 0 {
+		return nil, fmt.Errorf("data: loader: %w", ErrNoTargets)
+	}
+	l := &Loader{samples: samples, cfg: cfg.withDefaults()}
+	for i, s := range samples {
+		switch {
+		case len(s.IDs) == 0 || len(s.IDs) != len(s.Labels):
+			return nil, fmt.Errorf("data: sample %d (%s) has %d ids and %d labels; want equal numbers, 1 or more", i, s.Place, len(s.IDs), len(s.Labels))
+		case cfg.MaxTokens > 0 && len(s.IDs) > cfg.MaxTokens:
+			return nil, fmt.Errorf("data: sample %d (%s) has %d tokens, over MaxTokens %d", i, s.Place, len(s.IDs), cfg.MaxTokens)
+		}
+	}
+	return l, nil
+}
+
+// From walks the groups that come after the cursor; the zero Cursor is the beginning. A group never spans two epochs;
+// the last one of an epoch holds what is left, and may be smaller. The error is a cursor that is not of these data.
+func (l *Loader) From(c Cursor) iter.Seq2[Group, error] {
+	return func(yield func(Group, error) bool) {
+		if c.Epoch < 0 || c.Index < 0 || c.Index > len(l.samples) {
+			yield(Group{}, fmt.Errorf("data: cursor %+v is not of these %d samples", c, len(l.samples)))
+			return
+		}
+		for at := c; l.cfg.Epochs < 0 || at.Epoch < l.cfg.Epochs; at = (Cursor{Epoch: at.Epoch + 1}) {
+			order := l.epochOrder(at.Epoch)
+			for at.Index < len(order) {
+				var g Group
+				for len(g.Micro) < l.cfg.Accumulate && at.Index < len(order) {
+					n := l.micro(order[at.Index:])
+					g.Micro = append(g.Micro, l.batch(order[at.Index:at.Index+n]))
+					at.Index += n
+				}
+				if g.Next = at; at.Index == len(order) {
+					g.Next = Cursor{Epoch: at.Epoch + 1}
+				}
+				if !yield(g, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// micro is how many of the next samples make one micro-batch.
+func (l *Loader) micro(next []int32) int {
+	n := min(len(next), l.cfg.MicroBatch)
+	if l.cfg.MaxTokens == 0 {
+		return n
+	}
+	tokens := 0
+	for i, s := range next[:n] {
+		if tokens += len(l.samples[s].IDs); tokens > l.cfg.MaxTokens {
+			return i // never 0: NewLoader has seen that each sample fits
+		}
+	}
+	return n
+}
+
+func (l *Loader) batch(order []int32) Batch {
+	indices := make([]int, len(order))
+	for i, s := range order {
+		indices[i] = int(s)
+	}
+	return NewBatch(l.samples, indices)
+}
+
+// Len is the number of samples.
+func (l *Loader) Len() int { return len(l.samples) }
+
+// Steps is the number of groups in all epochs, −1 without end. With MaxTokens it takes a walk over the lengths.
+func (l *Loader) Steps() int {
+	if l.cfg.Epochs < 0 {
+		return -1
+	}
+	if l.cfg.MaxTokens == 0 {
+		micro := ceilDiv(len(l.samples), l.cfg.MicroBatch)
+		return l.cfg.Epochs * ceilDiv(micro, l.cfg.Accumulate)
+	}
+	steps := 0
+	for epoch := range l.cfg.Epochs {
+		order := l.epochOrder(epoch)
+		micro := 0
+		for at := 0; at < len(order); at += l.micro(order[at:]) {
+			micro++
+		}
+		steps += ceilDiv(micro, l.cfg.Accumulate)
+	}
+	return steps
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

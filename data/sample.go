@@ -1,0 +1,51 @@
+package data
+
+import (
+	"errors"
+
+	"github.com/gofinetune/finetune/tokenizer"
+)
+
+// NoLabel marks a token that is context only: the loss ignores it.
+const NoLabel int32 = -100
+
+// ErrNoTargets is returned when no sample with a token to learn is left.
+var ErrNoTargets = errors.New("no sample is left to learn from")
+
+// Sample is an encoded record. Labels are aligned with IDs: Labels[t] is IDs[t] where the token is learned and
+// NoLabel elsewhere. The shift by one, by which token t is predicted from the tokens before it, happens in the loss.
+type Sample struct {
+	IDs, Labels []int32
+	Place       Place
+}
+
+// Targets counts the tokens that are learned. The first token is never one: nothing comes before it to predict it from.
+func (s Sample) Targets() int {
+	n := 0
+	for _, label := range s.Labels[min(1, len(s.Labels)):] {
+		if label != NoLabel {
+			n++
+		}
+	}
+	return n
+}
+
+// cutEnd keeps the first n tokens.
+func (s Sample) cutEnd(n int) Sample {
+	if len(s.IDs) > n {
+		s.IDs, s.Labels = s.IDs[:n], s.Labels[:n]
+	}
+	return s
+}
+
+// Tokenizer is what encoding needs of a [tokenizer.Tokenizer].
+type Tokenizer interface {
+	HasChatTemplate() bool
+	EncodeChat([]tokenizer.Message, tokenizer.ChatOptions) (tokenizer.Chat, error)
+	EncodeFull(string, tokenizer.Options) tokenizer.Encoding
+	BOS() (int32, bool)
+	EOS() (int32, bool)
+	IsSpecial(int32) bool
+	Token(int32) (string, bool)
+	Size() int
+}
