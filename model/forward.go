@@ -40,7 +40,6 @@ type run struct {
 	segments torch.Segments
 	cache    *cache
 	past     []int64 // with a cache: tokens already in it, by segment
-	onHidden func(layer int, hidden *torch.Tensor)
 }
 
 // Hidden runs the network up to and including the final norm: [N, H], or [M, H] for the M rows picked (nil picks all). It is
@@ -92,8 +91,8 @@ func (m *Model) hidden(s *torch.Scope, ids []int32, r *run, rows *torch.Tensor) 
 }
 
 func (r *run) observe(layer int, x *torch.Tensor) {
-	if r.onHidden != nil {
-		r.onHidden(layer, x)
+	if r.OnHidden != nil {
+		r.OnHidden(layer, x)
 	}
 }
 

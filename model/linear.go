@@ -23,6 +23,9 @@ type Adapter interface {
 type Pass struct {
 	Train bool   // dropout is on
 	Seed  uint64 // of this run's dropout
+
+	// OnHidden, when not nil, sees what enters each block (0, 1, …) and, last, what leaves the final norm: [N, H], borrowed.
+	OnHidden func(layer int, hidden *torch.Tensor)
 }
 
 // Mask is the dropout seed of module l in this pass.

@@ -11,6 +11,7 @@ import (
 // transformers does.
 type Sampling struct {
 	RepetitionPenalty float64 // scores of tokens seen are divided by it when positive, multiplied when negative; 0 and 1 are none
+	NoRepeatNGram     int     // a token that would complete an n-gram seen before is excluded; 0 is off
 	Temperature       float64 // scores are divided by it; 0 is greedy
 	TopK              int     // only the k best stay (ties with the k-th too); 0 is all
 	TopP              float64 // only the best whose probabilities reach p stay, the one that crosses it too; 0 and 1 are all
@@ -22,6 +23,9 @@ type Sampling struct {
 func (c Sampling) Process(scores []float32, seen []int32) {
 	if c.RepetitionPenalty != 0 && c.RepetitionPenalty != 1 {
 		penalise(scores, seen, float32(c.RepetitionPenalty))
+	}
+	if c.NoRepeatNGram > 0 {
+		excludeRepeats(scores, seen, c.NoRepeatNGram)
 	}
 	if c.Temperature != 0 && c.Temperature != 1 {
 		for i := range scores {
@@ -61,6 +65,19 @@ func penalise(scores []float32, seen []int32, penalty float32) {
 			scores[id] *= penalty
 		} else {
 			scores[id] /= penalty
+		}
+	}
+}
+
+// excludeRepeats rules out the tokens that followed earlier copies of the last n−1 tokens.
+func excludeRepeats(scores []float32, seen []int32, n int) {
+	if len(seen) < n {
+		return
+	}
+	last := seen[len(seen)-n+1:]
+	for i := 0; i+n <= len(seen); i++ {
+		if slices.Equal(seen[i:i+n-1], last) {
+			scores[seen[i+n-1]] = minusInf
 		}
 	}
 }
