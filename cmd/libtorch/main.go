@@ -32,6 +32,8 @@ func main() {
 	defer stop()
 	switch err := run(ctx, os.Args[1:]); {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUnwell):
+		os.Exit(1)
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "libtorch: interrupted; the same command goes on where this one stopped")
 		os.Exit(130)
@@ -46,7 +48,7 @@ func run(ctx context.Context, args []string) error {
 		fmt.Fprint(os.Stderr, usage)
 		return errors.New("no command given")
 	}
-	commands := map[string]func(context.Context, []string) error{"install": install, "env": env, "path": path}
+	commands := map[string]func(context.Context, []string) error{"install": install, "env": env, "path": path, "doctor": doctor, "uninstall": uninstall}
 	switch command, ok := commands[args[0]]; {
 	case ok:
 		return command(ctx, args[1:])
@@ -140,9 +142,45 @@ func env(ctx context.Context, args []string) error {
 	if *persist {
 		return persistFlags(ctx, m)
 	}
-	text, err := libtorch.Exports(m, *shell)
+	text, err := libtorch.Exports(ctx, m, *shell)
 	fmt.Print(text)
 	return err
+}
+
+func doctor(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
+	deep := flags.Bool("deep", false, "also compile, link and run a small program (some 20 seconds)")
+	asJSON := flags.Bool("json", false, "print the report as JSON")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	report, err := libtorch.Doctor(ctx, "", *deep)
+	if err != nil {
+		return err
+	}
+	write := report.Write
+	if *asJSON {
+		write = report.WriteJSON
+	}
+	if err := write(os.Stdout); err != nil {
+		return err
+	}
+	if !report.Passed {
+		return errUnwell
+	}
+	return nil
+}
+
+// errUnwell ends the process with status 1; the report has said why.
+var errUnwell = errors.New("doctor: something failed")
+
+func uninstall(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("uninstall", flag.ContinueOnError)
+	all := flags.Bool("all", false, "remove every version and variant, not only the one in use")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	return libtorch.Uninstall(ctx, "", *all, os.Stderr)
 }
 
 func path(_ context.Context, args []string) error {

@@ -15,37 +15,44 @@ import (
 
 // fromArchive unpacks an archive that the user named.
 func (in *installation) fromArchive(ctx context.Context) (*Manifest, error) {
-	partial := filepath.Join(in.Root, ".partial-archive")
-	if err := errors.Join(os.RemoveAll(partial), makeDir(partial)); err != nil {
-		return nil, err
+	dir := filepath.Join(in.Root, ".partial-archive")
+	if err := errors.Join(os.RemoveAll(dir), makeDir(dir)); err != nil {
+		return nil, diskProblem(err)
 	}
 	archive := in.From
-	if u, err := url.Parse(in.From); err == nil && u.Host != "" {
-		archive = filepath.Join(partial, ".download", "archive")
+	if u := remote(in.From); u != nil {
+		archive = filepath.Join(dir, downloadFolder, "archive")
 		if err := in.fetchURL(ctx, u, archive); err != nil {
 			return nil, err
 		}
 	}
-	if in.SHA256 != "" {
-		if err := verify(ctx, archive, in.SHA256); err != nil {
-			return nil, err
-		}
-	} else {
+	if in.SHA256 == "" {
 		in.say("the archive's hash is not checked: name it with --sha256")
-	}
-	in.say("unpacking %s", in.From)
-	if err := unpack(ctx, archive, partial, selection(in.CUDA), in.progress); err != nil {
+	} else if err := verify(ctx, archive, in.SHA256); err != nil {
 		return nil, err
 	}
-	t, err := inspectUnder(partial, in.arch)
-	if err == nil && in.CUDA && !t.CUDA {
-		err = &Problem{Kind: ErrNoCUDA, Detail: in.From + " has no libtorch_cuda.so", Fix: "name an archive built for CUDA, or leave --cuda out"}
+	in.say("unpacking %s", in.origin())
+	if err := unpack(ctx, archive, dir, selection(in.CUDA), in.progress); err != nil {
+		return nil, err
 	}
+	t, err := in.inspectArchive(ctx, dir)
 	if err != nil {
-		return nil, inArchive(err, in.From)
+		return nil, inArchive(err, in.origin())
 	}
-	prefix := filepath.Join(in.Root, prefixName(t.Version, in.CUDA, FromFile))
-	return in.finish(&found{t, FromFile, in.From}, partial, prefix, nil)
+	return in.finish(&found{Tree: t}, dir, in.prefix(t.Version, FromFile), Manifest{Source: FromFile, Origin: in.origin(), SHA256: in.SHA256})
+}
+
+// inspectArchive checks what came out of an archive, the C library it was built for included.
+func (in *installation) inspectArchive(ctx context.Context, dir string) (Tree, error) {
+	t, err := inspectUnder(dir, in.arch)
+	if err != nil {
+		return t, err
+	}
+	if in.CUDA && !t.CUDA {
+		return t, &Problem{Kind: ErrNoCUDA, Detail: "it has no libtorch_cuda.so", Fix: "name an archive built for CUDA, or leave --cuda out"}
+	}
+	_, err = checkGlibc(ctx, t.Glibc)
+	return t, err
 }
 
 // inArchive says what an archive should have been.

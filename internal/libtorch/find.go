@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,15 +16,7 @@ type found struct {
 }
 
 // fromEnv uses $LIBTORCH. Who set it meant it: what is wrong there is an error, not a reason to look on.
-func fromEnv(arch string, cuda bool) (*found, error) {
-	dir := os.Getenv("LIBTORCH")
-	if dir == "" {
-		return nil, nil
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
+func fromEnv(dir, arch string, cuda bool) (*found, error) {
 	t, err := inspectUnder(dir, arch)
 	if err == nil && cuda && !t.CUDA {
 		err = &Problem{Kind: ErrNoCUDA, Detail: dir + " has no libtorch_cuda.so"}

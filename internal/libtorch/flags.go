@@ -2,6 +2,7 @@ package libtorch
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,11 +28,13 @@ type Flags struct {
 	LD  []string // CGO_LDFLAGS
 }
 
-// Flags derives the flags from the manifest alone, so that they are the same in every run.
-func (m *Manifest) Flags() Flags {
+// Flags derives the flags from the manifest and the kind of compiler alone, so that they are the same in every run.
+func (m *Manifest) Flags(c Compiler) Flags {
+	// clang's OpenMP would be a second runtime beside the one libtorch loads.
+	threads := m.OpenMP != "" && !c.Clang
 	var f Flags
 	f.CXX = []string{"-O2"} // setting the variable replaces Go's default of -O2 -g
-	if m.Threads {
+	if threads {
 		f.CXX = append(f.CXX, "-fopenmp") // at::parallel_for is serial without it
 	}
 	f.CXX = append(f.CXX, "-include", m.path(compatName))
@@ -50,7 +53,7 @@ func (m *Manifest) Flags() Flags {
 	for _, dir := range m.paths(m.LibDirs) {
 		f.LD = append(f.LD, "-Wl,-rpath,"+dir)
 	}
-	if m.Threads {
+	if threads {
 		f.LD = append(f.LD, "-Wl,--as-needed", "-lgomp")
 	}
 	if m.CUDA {
@@ -60,9 +63,9 @@ func (m *Manifest) Flags() Flags {
 	return f
 }
 
-// writeLinkFolder fills dir with a link to the OpenMP runtime libtorch loads, so that -lgomp means that one, and with an
-// empty archive for each library that gotch names and a program does not need.
-func writeLinkFolder(dir string, t Tree, cuda bool) error {
+// writeLinkFolder fills dir with a link to the OpenMP runtime that libtorch loads, so that -lgomp means that one, and with
+// an empty archive for each library that gotch names and a program does not need.
+func writeLinkFolder(dir, openMP string, cuda bool) error {
 	if err := makeDir(dir); err != nil {
 		return err
 	}
@@ -71,18 +74,21 @@ func writeLinkFolder(dir string, t Tree, cuda bool) error {
 			continue
 		}
 		// libtorch.so too: it holds nothing, and in a CUDA build it pulls libtorch_cuda in.
-		if err := writeFile(filepath.Join(dir, "lib"+name+".a"), []byte(emptyArchive)); err != nil {
-			return err
+		if err := os.WriteFile(filepath.Join(dir, "lib"+name+".a"), []byte(emptyArchive), 0o644); err != nil {
+			return diskProblem(err)
 		}
 	}
-	if t.OpenMP == "" {
+	if openMP == "" {
 		return nil
 	}
+	if rest := relative(filepath.Dir(dir), openMP); rest != openMP {
+		openMP = filepath.Join("..", rest) // the folder is about to be renamed
+	}
 	link := filepath.Join(dir, "libgomp.so")
-	if err := os.Remove(link); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return diskProblem(err)
 	}
-	return diskProblem(os.Symlink(t.OpenMP, link))
+	return diskProblem(os.Symlink(openMP, link))
 }
 
 // Values joins the flags into the two variables, quoted as Go splits them.

@@ -37,8 +37,11 @@ func readPersisted(root string) persisted {
 // Persist writes m's flags into Go's own configuration (`go env -w`), before whatever the user has there. It reports
 // whether that changed anything.
 func Persist(ctx context.Context, m *Manifest) (changed bool, err error) {
-	root := filepath.Dir(m.prefix)
-	return rewrite(ctx, root, m.Flags().Values())
+	c, err := FindCompiler(ctx)
+	if err != nil {
+		return false, err
+	}
+	return rewrite(ctx, filepath.Dir(m.prefix), m.Flags(c).Values())
 }
 
 // Unpersist takes the flags out again and leaves the user's own.
@@ -154,9 +157,13 @@ func without(value, root, recorded string) (string, error) {
 }
 
 // Exports prints m's flags, before what the environment already has, for a shell: "sh", "fish", "json" or "make".
-func Exports(m *Manifest, shell string) (string, error) {
+func Exports(ctx context.Context, m *Manifest, shell string) (string, error) {
+	c, err := FindCompiler(ctx)
+	if err != nil {
+		return "", err
+	}
 	values := map[string]string{}
-	for name, ours := range m.Flags().Values() {
+	for name, ours := range m.Flags(c).Values() {
 		users, err := without(os.Getenv(name), filepath.Dir(m.prefix), ours)
 		if err != nil {
 			return "", fmt.Errorf("%s in the environment: %w", name, err)

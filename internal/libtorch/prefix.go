@@ -25,29 +25,38 @@ func Root() (string, error) {
 	return filepath.Join(home, ".local", "share", "finetune"), nil
 }
 
-// Sources of a libtorch, in the order they are looked for.
+// checkRoot refuses names that cannot be written into the flags: -Wl, splits at commas, and Go's quoting has no escapes.
+func checkRoot(root string) error {
+	if !strings.ContainsAny(root, ",\n\r") && !(strings.Contains(root, "'") && strings.Contains(root, `"`)) {
+		return nil
+	}
+	return &Problem{Kind: ErrRoot, Detail: fmt.Sprintf("%q holds a comma, a line break or both kinds of quote, which compiler flags cannot express", root),
+		Fix: "export FINETUNE_LIBTORCH=/a/folder/without/them"}
+}
+
+// Sources of a libtorch.
 const (
-	FromEnv    = "LIBTORCH" // the folder named by the environment
-	FromPython = "python"   // an installed torch package
-	FromSystem = "system"   // the distribution's
-	FromIndex  = "index"    // downloaded with pip
-	FromFile   = "file"     // an archive named by the user
+	FromEnv    = "environment" // the folder that $LIBTORCH names
+	FromPython = "python"      // an installed torch package
+	FromSystem = "system"      // the distribution's
+	FromIndex  = "index"       // downloaded with pip
+	FromFile   = "file"        // an archive named by the user
 )
 
-// Manifest says what a prefix holds. It is written last, so a prefix that has one is whole.
+// Manifest says what a prefix holds. It is written last, so a prefix that has one is whole. Paths in it are relative to
+// the prefix, or absolute for a libtorch that lies elsewhere.
 type Manifest struct {
-	Format  int      `json:"format"`
-	Version string   `json:"version"` // libtorch's
-	CUDA    bool     `json:"cuda"`    // linked for the GPU
-	Source  string   `json:"source"`
-	Origin  string   `json:"origin"`            // folder or file it came from; empty for the index
-	Wheels  []string `json:"wheels,omitempty"`  // name==version sha256:…
-	Include []string `json:"include"`           // this and the next two: relative to the prefix, or absolute
-	LibDirs []string `json:"lib_dirs"`          //
-	OpenMP  string   `json:"open_mp,omitempty"` //
-	Threads bool     `json:"threads"`           // -fopenmp is among the flags
-
-	Files map[string]int64 `json:"files"` // size in bytes of what must be there
+	Format  int              `json:"format"`
+	Version string           `json:"version"` // libtorch's
+	CUDA    bool             `json:"cuda"`    // linked for the GPU
+	Source  string           `json:"source"`
+	Origin  string           `json:"origin,omitempty"` // folder or archive it came from; empty for the index
+	SHA256  string           `json:"sha256,omitempty"` // of the archive, where it was checked
+	Wheels  []string         `json:"wheels,omitempty"` // name==version sha256:…
+	Include []string         `json:"include"`          // folders for the compiler
+	LibDirs []string         `json:"lib_dirs"`         // folders for the linker and the loader; the first holds libtorch_cpu.so
+	OpenMP  string           `json:"open_mp,omitempty"`
+	Files   map[string]int64 `json:"files"` // size in bytes of what must be there
 
 	prefix string
 }

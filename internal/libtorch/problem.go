@@ -15,7 +15,7 @@ var (
 	ErrGlibc        = errors.New("C library unsuitable")
 	ErrNoCompiler   = errors.New("C++ compiler missing")
 	ErrOldCompiler  = errors.New("C++ compiler too old")
-	ErrNoGo         = errors.New("Go command missing")
+	ErrNoGo         = errors.New("Go command missing or failing")
 	ErrCgoOff       = errors.New("cgo is switched off")
 	ErrNoPip        = errors.New("pip missing")
 	ErrOldPip       = errors.New("pip too old")
@@ -27,6 +27,7 @@ var (
 	ErrHash         = errors.New("content differs from the pinned hash")
 	ErrDownload     = errors.New("download did not finish")
 	ErrDiskFull     = errors.New("disk full")
+	ErrRoot         = errors.New("folder name not usable")
 	ErrNotWritable  = errors.New("folder not writable")
 	ErrArchive      = errors.New("archive not usable")
 	ErrNoLibtorch   = errors.New("no libtorch there")
@@ -36,9 +37,9 @@ var (
 	ErrNoCUDA       = errors.New("libtorch without CUDA")
 	ErrNotInstalled = errors.New("libtorch not installed")
 	ErrDamaged      = errors.New("installation damaged")
-	ErrEnvOverrides = errors.New("environment hides the persisted flags")
 	ErrNotPersisted = errors.New("flags not in force")
 	ErrBuild        = errors.New("compile or link failed")
+	ErrNoMemory     = errors.New("out of memory")
 	ErrDriver       = errors.New("no usable CUDA driver")
 	ErrLocked       = errors.New("another run holds the lock")
 )
@@ -54,10 +55,7 @@ type Problem struct {
 // Error prints the detail, the cause and, on lines of their own, the cure.
 func (p *Problem) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v: %s", p.Kind, p.Detail)
-	if p.Err != nil {
-		fmt.Fprintf(&b, ": %v", p.Err)
-	}
+	b.WriteString(p.summary())
 	for i, line := range strings.Split(p.Fix, "\n") {
 		switch {
 		case line == "":
@@ -68,6 +66,15 @@ func (p *Problem) Error() string {
 		}
 	}
 	return b.String()
+}
+
+// summary is the message without the cure.
+func (p *Problem) summary() string {
+	text := fmt.Sprintf("%v: %s", p.Kind, p.Detail)
+	if p.Err != nil {
+		text += fmt.Sprintf(": %v", p.Err)
+	}
+	return text
 }
 
 // Unwrap makes errors.Is find both the kind and the cause.

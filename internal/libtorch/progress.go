@@ -27,45 +27,61 @@ func (p *progress) say(format string, args ...any) { fmt.Fprintf(p.out, format+"
 
 // watch reports done() of total bytes until the returned function is called, which waits for the last report.
 func (p *progress) watch(label string, total int64, done func() int64) (stop func()) {
-	every := 2 * time.Second
-	if p.terminal {
-		every = 200 * time.Millisecond
-	}
-	quit, finished := make(chan struct{}), make(chan struct{})
+	start, reported := time.Now(), int64(0)
+	return p.repeat(2*time.Second, func() string {
+		n, tenth := done(), int64(0)
+		if total > 0 {
+			n = min(n, total)
+			if tenth = 10 * n / total; tenth <= reported && !p.terminal {
+				return ""
+			}
+		}
+		reported = tenth
+		return line(label, n, total, time.Since(start))
+	})
+}
+
+// wait reports the time that has passed.
+func (p *progress) wait(label string) (stop func()) {
 	start := time.Now()
+	return p.repeat(30*time.Second, func() string {
+		return fmt.Sprintf("%s  %v", label, time.Since(start).Round(time.Second))
+	})
+}
+
+// repeat writes text() again and again: over itself on a terminal, elsewhere a line of its own at most every interval.
+// The returned function ends that, and returns when nothing more will be written.
+func (p *progress) repeat(interval time.Duration, text func() string) (stop func()) {
+	before, after := "", "\n"
+	if p.terminal {
+		interval, before, after = 200*time.Millisecond, "\r\x1b[K", ""
+	}
+	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(finished)
-		tick := time.NewTicker(every)
+		defer close(ended)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
-		reported := int64(0)
 		for {
 			select {
 			case <-quit:
-				if p.terminal {
-					fmt.Fprint(p.out, "\r\x1b[K")
-				}
+				fmt.Fprint(p.out, before) // clears the line
 				return
 			case <-tick.C:
-				n := min(done(), total)
-				if p.terminal {
-					fmt.Fprintf(p.out, "\r\x1b[K%s", line(label, n, total, time.Since(start)))
-				} else if tenth := 10 * n / max(total, 1); tenth > reported {
-					reported = tenth
-					p.say("%s", line(label, n, total, time.Since(start)))
+				if t := text(); t != "" {
+					fmt.Fprint(p.out, before, t, after)
 				}
 			}
 		}
 	}()
-	var once sync.Once
-	return func() {
-		once.Do(func() { close(quit); <-finished })
-	}
+	return sync.OnceFunc(func() { close(quit); <-ended })
 }
 
-// line is "label  123 of 531 MB [####      ] 23%  41 MB/s".
+// line is "label  123 of 531 MB [####      ]  23%  41 MB/s"; without the total where that is not known.
 func line(label string, n, total int64, since time.Duration) string {
-	share := float64(n) / float64(max(total, 1))
-	bar := strings.Repeat("#", int(20*share))
-	return fmt.Sprintf("%s  %d of %s [%-20s] %3.0f%%  %.0f MB/s", label, n/1_000_000, megabytes(total), bar, 100*share,
-		float64(n)/1e6/max(since.Seconds(), 0.1))
+	speed := float64(n) / 1e6 / max(since.Seconds(), 0.1)
+	if total <= 0 {
+		return fmt.Sprintf("%s  %s  %.0f MB/s", label, megabytes(n), speed)
+	}
+	share := float64(n) / float64(total)
+	return fmt.Sprintf("%s  %d of %s [%-20s] %3.0f%%  %.0f MB/s", label, n/1_000_000, megabytes(total), strings.Repeat("#", int(20*share)), 100*share, speed)
 }

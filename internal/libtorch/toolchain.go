@@ -24,7 +24,9 @@ var oldestGlibc = [2]int{2, 28}
 
 // goSettings are the parts of `go env` that matter here.
 type goSettings struct {
-	GOVERSION, GOENV, GOOS, GOARCH, CXX, CGO_ENABLED, CGO_CXXFLAGS, CGO_LDFLAGS, GOMODCACHE string
+	GOVERSION, GOENV, GOCACHE, CXX, CGO_ENABLED, CGO_CXXFLAGS, CGO_LDFLAGS string
+
+	tool string // the go command
 }
 
 // goTool finds the go command: on the PATH, or the one this tool was built with.
@@ -44,25 +46,26 @@ func readGoSettings(ctx context.Context) (goSettings, error) {
 	if err != nil {
 		return s, err
 	}
-	out, err := exec.CommandContext(ctx, tool, "env", "-json", "GOVERSION", "GOENV", "GOOS", "GOARCH", "CXX", "CGO_ENABLED",
-		"CGO_CXXFLAGS", "CGO_LDFLAGS", "GOMODCACHE").Output()
+	out, err := exec.CommandContext(ctx, tool, "env", "-json", "GOVERSION", "GOENV", "GOCACHE", "CXX", "CGO_ENABLED",
+		"CGO_CXXFLAGS", "CGO_LDFLAGS").Output()
 	if err == nil {
 		err = json.Unmarshal(out, &s)
 	}
 	if err != nil {
-		return s, &Problem{Kind: ErrNoGo, Detail: tool + " env does not run", Err: err, Fix: tool + " env"}
+		return s, &Problem{Kind: ErrNoGo, Detail: tool + " env fails", Err: withOutput(err), Fix: "put right what it names, in the environment or in the file that `go env GOENV` prints"}
 	}
+	s.tool = tool
 	return s, nil
 }
 
-// compiler is what CXX turned out to be.
-type compiler struct {
+// Compiler is what CXX turned out to be.
+type Compiler struct {
 	Command []string // CXX, which may hold arguments or a wrapper
 	Clang   bool
 	Major   int
 }
 
-func (c compiler) String() string {
+func (c Compiler) String() string {
 	if c.Clang {
 		return fmt.Sprintf("clang++ %d", c.Major)
 	}
@@ -73,21 +76,32 @@ var predefined = regexp.MustCompile(`(?m)^#define (__GNUC__|__clang_major__) (\d
 
 const installCompiler = "sudo apt-get install g++        (Debian, Ubuntu)\nsudo dnf install gcc-c++        (Fedora, RHEL; older RHEL: gcc-toolset-13, then scl enable gcc-toolset-13 bash)\nor name another one: go env -w CXX=/path/to/g++"
 
+// FindCompiler finds the compiler that Go would run and checks that libtorch's headers compile with it.
+func FindCompiler(ctx context.Context) (Compiler, error) {
+	s, err := readGoSettings(ctx)
+	if err != nil {
+		return Compiler{}, err
+	}
+	return s.compiler(ctx)
+}
+
+func (s goSettings) compiler(ctx context.Context) (Compiler, error) { return findCompiler(ctx, s.CXX) }
+
 // findCompiler asks the compiler for its own version, whatever it is called.
-func findCompiler(ctx context.Context, cxx string) (compiler, error) {
+func findCompiler(ctx context.Context, cxx string) (Compiler, error) {
 	command, err := splitFlags(cxx)
 	if err != nil || len(command) == 0 {
 		command = []string{"g++"}
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
-		return compiler{}, &Problem{Kind: ErrNoCompiler, Detail: fmt.Sprintf("Go would run %s, which is not there", command[0]), Fix: installCompiler}
+		return Compiler{}, &Problem{Kind: ErrNoCompiler, Detail: fmt.Sprintf("Go would run %s, which is not there", command[0]), Fix: installCompiler}
 	}
 	args := append(append([]string{}, command[1:]...), "-dM", "-E", "-x", "c++", os.DevNull)
 	out, err := exec.CommandContext(ctx, command[0], args...).Output()
 	if err != nil {
-		return compiler{}, &Problem{Kind: ErrNoCompiler, Detail: fmt.Sprintf("%s does not run as a C++ compiler", strings.Join(command, " ")), Err: withOutput(err), Fix: installCompiler}
+		return Compiler{}, &Problem{Kind: ErrNoCompiler, Detail: fmt.Sprintf("%s does not run as a C++ compiler", strings.Join(command, " ")), Err: withOutput(err), Fix: installCompiler}
 	}
-	c := compiler{Command: command}
+	c := Compiler{Command: command}
 	for _, m := range predefined.FindAllSubmatch(out, -1) {
 		n, _ := strconv.Atoi(string(m[2]))
 		switch string(m[1]) {
@@ -108,9 +122,18 @@ func findCompiler(ctx context.Context, cxx string) (compiler, error) {
 // withOutput adds what a command wrote to standard error.
 func withOutput(err error) error {
 	if e, ok := err.(*exec.ExitError); ok && len(e.Stderr) > 0 {
-		return fmt.Errorf("%w: %s", err, tail(string(e.Stderr), 5))
+		return fmt.Errorf("%w: %s", err, ends(string(e.Stderr)))
 	}
 	return err
+}
+
+// ends is the first and the last lines of a message: a cause may stand in either.
+func ends(s string) string {
+	if last := tail(s, 6); len(last) == len(tail(s, 1<<20)) {
+		return last
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return first + "\n…\n" + tail(s, 4)
 }
 
 // tail is the last n lines that hold anything.
@@ -141,8 +164,8 @@ func checkPlatform(goos, arch string) error {
 
 var glibcVersion = regexp.MustCompile(`\b(\d+)\.(\d+)\b`)
 
-// checkGlibc asks the C library for its version; a musl system has none.
-func checkGlibc(ctx context.Context) (string, error) {
+// checkGlibc asks the C library for its version and compares it with what is wanted; a musl system has none.
+func checkGlibc(ctx context.Context, want [2]int) (string, error) {
 	out, err := exec.CommandContext(ctx, "getconf", "GNU_LIBC_VERSION").Output()
 	if err != nil {
 		if out, err = exec.CommandContext(ctx, "ldd", "--version").CombinedOutput(); err != nil || strings.Contains(string(out), "musl") {
@@ -156,8 +179,8 @@ func checkGlibc(ctx context.Context) (string, error) {
 	}
 	major, _ := strconv.Atoi(m[1])
 	minor, _ := strconv.Atoi(m[2])
-	if major < oldestGlibc[0] || major == oldestGlibc[0] && minor < oldestGlibc[1] {
-		return m[0], &Problem{Kind: ErrGlibc, Detail: fmt.Sprintf("glibc is %s; libtorch %s wants %d.%d or later", m[0], Version, oldestGlibc[0], oldestGlibc[1]),
+	if major < want[0] || major == want[0] && minor < want[1] {
+		return m[0], &Problem{Kind: ErrGlibc, Detail: fmt.Sprintf("glibc is %s; this libtorch wants %d.%d or later", m[0], want[0], want[1]),
 			Fix: "use a newer distribution: Debian 10, Ubuntu 20.04, Fedora 29, RHEL 8 or later\nor build libtorch on this one and name it: LIBTORCH=/path " + Command + " install"}
 	}
 	return m[0], nil

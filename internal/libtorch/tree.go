@@ -22,6 +22,7 @@ type Tree struct {
 	Include []string // folders for the compiler
 	LibDirs []string // folders for the linker and the loader; the first holds libtorch_cpu.so
 	OpenMP  string   // the OpenMP runtime libtorch_cpu.so itself loads; a second one would mean a second pool of threads
+	Glibc   [2]int   // the newest version of the C library whose symbols it refers to; 0.0 where it does not say
 }
 
 // place is where a libtorch's two halves may lie.
@@ -63,10 +64,7 @@ func inspect(p place, arch string) (Tree, error) {
 		CUDA:    exists(filepath.Join(p.lib, "libtorch_cuda.so")),
 		Include: []string{p.include, filepath.Join(p.include, "torch", "csrc", "api", "include")},
 	}
-	if t.LibDirs, t.OpenMP, err = neighbours(filepath.Join(p.lib, "libtorch_cpu.so")); err != nil {
-		return Tree{}, err
-	}
-	return t, nil
+	return t, t.readCPU(filepath.Join(p.lib, "libtorch_cpu.so"))
 }
 
 var versionMacro = regexp.MustCompile(`(?m)^#define TORCH_VERSION_(MAJOR|MINOR|PATCH) (\d+)`)
@@ -128,30 +126,45 @@ func checkC10(path, arch string) error {
 	return &Problem{Kind: ErrOldABI, Detail: path + " was built with _GLIBCXX_USE_CXX11_ABI=0; want 1, the compilers' default: the two do not link"}
 }
 
-// neighbours lists the folders in which libtorch_cpu.so finds the libraries it names, its own first, and its OpenMP runtime.
-func neighbours(cpu string) (dirs []string, openMP string, err error) {
+// readCPU finds the folders in which libtorch_cpu.so finds the libraries it names, its own first, and what it needs of the system.
+func (t *Tree) readCPU(cpu string) error {
 	f, err := elf.Open(cpu)
 	if err != nil {
-		return nil, "", &Problem{Kind: ErrNoLibtorch, Detail: cpu + " cannot be read as a shared library", Err: err}
+		return &Problem{Kind: ErrNoLibtorch, Detail: cpu + " cannot be read as a shared library", Err: err}
 	}
 	defer f.Close()
 	needed, _ := f.ImportedLibraries()
 	own := filepath.Dir(cpu)
-	dirs = []string{own}
+	t.LibDirs = []string{own}
 	for _, dir := range append([]string{own}, searchPath(f, own)...) {
 		for _, name := range needed {
 			if !exists(filepath.Join(dir, name)) {
 				continue
 			}
-			if !slices.Contains(dirs, dir) {
-				dirs = append(dirs, dir)
+			if !slices.Contains(t.LibDirs, dir) {
+				t.LibDirs = append(t.LibDirs, dir)
 			}
-			if openMP == "" && (strings.HasPrefix(name, "libgomp") || strings.HasPrefix(name, "libiomp") || strings.HasPrefix(name, "libomp")) {
-				openMP = filepath.Join(dir, name)
+			if t.OpenMP == "" && hasPrefix(name, []string{"libgomp", "libiomp", "libomp"}) {
+				t.OpenMP = filepath.Join(dir, name)
 			}
 		}
 	}
-	return dirs, openMP, nil
+	t.Glibc = neededGlibc(f)
+	return nil
+}
+
+// neededGlibc is the newest GLIBC_… version among those the library's symbols carry.
+func neededGlibc(f *elf.File) (newest [2]int) {
+	needs, _ := f.DynamicVersionNeeds()
+	for _, n := range needs {
+		for _, dep := range n.Needs {
+			var v [2]int
+			if n, _ := fmt.Sscanf(dep.Dep, "GLIBC_%d.%d", &v[0], &v[1]); n == 2 && slices.Compare(v[:], newest[:]) > 0 {
+				newest = v
+			}
+		}
+	}
+	return newest
 }
 
 // searchPath is the library's own DT_RPATH or DT_RUNPATH with $ORIGIN filled in.

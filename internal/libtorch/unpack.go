@@ -117,6 +117,9 @@ func unpackZip(ctx context.Context, f io.ReaderAt, size int64, dir string, want 
 			total += int64(m.UncompressedSize64)
 		}
 	}
+	if err := needSpace(dir, total); err != nil {
+		return err
+	}
 	var done atomic.Int64
 	defer p.watch("  unpacking", total, done.Load)()
 	for _, m := range z.File {
@@ -139,6 +142,9 @@ func unpackZip(ctx context.Context, f io.ReaderAt, size int64, dir string, want 
 	}
 	return nil
 }
+
+// largestMember in bytes: a few bytes of a tar can stand for any number of zeros.
+const largestMember = 16 << 30
 
 func unpackTar(ctx context.Context, f io.Reader, size int64, zipped bool, dir string, want wanted, p *progress) error {
 	var read, done atomic.Int64
@@ -166,6 +172,9 @@ func unpackTar(ctx context.Context, f io.Reader, size int64, zipped bool, dir st
 		}
 		switch m.Typeflag {
 		case tar.TypeReg:
+			if m.Size > largestMember {
+				return fmt.Errorf("%s: claims %s, more than any library has", m.Name, megabytes(m.Size))
+			}
 			err = writeMember(ctx, dir, name, t, &done)
 		case tar.TypeSymlink:
 			err = writeLink(dir, name, m.Linkname)
