@@ -70,13 +70,14 @@ func (l *lines) next() ([]byte, Place, error) {
 		place := Place{File: l.file, Line: l.line, Byte: l.offset}
 		text, size, err := l.read()
 		l.offset += size
+		text = bytes.TrimRight(text, jsonSpace)
 		switch {
 		case err != nil:
 			return nil, place, readError(place, err)
-		case size > int64(l.max)+1: // with its line break
+		case size > int64(l.max)+1 || len(text) > l.max: // size counts the line break
 			return nil, place, fault(ErrTooLarge, "", "the line has %d bytes, over the limit of %d; raise MaxRecord if that is right", size, l.max).at(place)
-		case len(bytes.Trim(text, jsonSpace)) > 0:
-			return bytes.TrimRight(text, jsonSpace), place, nil
+		case len(text) > 0:
+			return text, place, nil
 		}
 	}
 }
