@@ -120,10 +120,10 @@ func (a *Adapter) ready(err error) (*Adapter, error) {
 func (a *Adapter) Parameters() []*model.Parameter {
 	var list []*model.Parameter
 	for _, m := range a.modules {
-		list = append(list, m.parameters()...)
+		list = append(list, m.Parameters()...)
 	}
 	for _, w := range a.whole {
-		list = append(list, w.weight)
+		list = append(list, w.Parameters()...)
 	}
 	return list
 }

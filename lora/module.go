@@ -31,7 +31,8 @@ func newModule(s *torch.Scope, m *model.Model, l *model.Linear, c Config) *modul
 	return mod
 }
 
-func (m *module) parameters() []*model.Parameter {
+// Parameters are A, B and, with DoRA, the magnitude.
+func (m *module) Parameters() []*model.Parameter {
 	if m.magnitude == nil {
 		return []*model.Parameter{m.a, m.b}
 	}
@@ -119,6 +120,9 @@ func (w *whole) Forward(s *torch.Scope, l *model.Linear, x *torch.Tensor, _ mode
 	}
 	return s.Linear(x, w.Effective(s, l), bias)
 }
+
+// Parameters is the weight.
+func (w *whole) Parameters() []*model.Parameter { return []*model.Parameter{w.weight} }
 
 // Effective is the trained weight.
 func (w *whole) Effective(s *torch.Scope, l *model.Linear) *torch.Tensor {

@@ -14,6 +14,8 @@ type Linear struct {
 type Adapter interface {
 	// Forward is the adapted projection of x [N, in] → [N, out]. l.Base gives the plain one.
 	Forward(s *torch.Scope, l *Linear, x *torch.Tensor, pass Pass) *torch.Tensor
+	// Parameters lists what the adapter trains on this projection.
+	Parameters() []*Parameter
 	// Effective is the weight [out, in] that has the same effect without dropout, the base weight's own tensor where the adapter
 	// changes nothing. It is called with gradients recorded when the output head is adapted.
 	Effective(s *torch.Scope, l *Linear) *torch.Tensor

@@ -137,6 +137,9 @@ func loadWeights(ctx context.Context, dir string, config *arch.Config, dtype tor
 	return m, nil
 }
 
+// StorageType is the type that elements stored as d are read as; only the float types are known.
+func StorageType(d safetensors.DType) torch.DType { return storage[d] }
+
 // storage maps the float types of the format to libtorch's.
 var storage = map[safetensors.DType]torch.DType{
 	safetensors.F32: torch.Float32, safetensors.F16: torch.Float16, safetensors.BF16: torch.BFloat16, safetensors.F64: torch.Float64,

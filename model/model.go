@@ -72,6 +72,22 @@ func (m *Model) SetTrainable(choose func(name string) bool) error {
 	})
 }
 
+// Trainable lists what training changes: the weights chosen by SetTrainable and those of the adapters in force.
+func (m *Model) Trainable() []*Parameter {
+	var list []*Parameter
+	for _, p := range m.parameters {
+		if p.Trainable {
+			list = append(list, p)
+		}
+	}
+	for _, l := range m.linears {
+		if l.adapter != nil {
+			list = append(list, l.adapter.Parameters()...)
+		}
+	}
+	return list
+}
+
 // Close frees the weights. Adapters that are attached stay their owners' to close. A second Close does nothing.
 func (m *Model) Close() error {
 	if m.closed {

@@ -66,7 +66,9 @@ func Parse(name string, data []byte) (*Config, error) {
 	f := fields{values: values, problems: &problems, used: map[string]bool{}}
 	c := &Config{Source: values}
 	fam, known := readFamily(c, f)
-	readCommon(c, f)
+	if known || c.Family == "" { // what another family calls missing is no news
+		readCommon(c, f)
+	}
 	if known {
 		fam.read(c, f)
 		refuseUnhonoured(f)

@@ -1,0 +1,109 @@
+package sft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train"
+)
+
+// Default learning rates, for AdamW.
+const (
+	FullLearningRate    = 2e-5 // every weight is trained
+	AdapterLearningRate = 5e-5 // an adapter is trained
+)
+
+// Config describes a fine-tuning run. Only Data must be set.
+type Config struct {
+	Data   data.Source       // conversations to learn
+	Eval   data.Source       // conversations to evaluate on; nil: train.Config.EvalShare of Data
+	Encode data.EncodeConfig // how they become samples: lengths, what is learned, what happens to bad records
+
+	train.Config // steps, optimizer, output
+}
+
+// Validate reports every problem at once, each with its field.
+func (c Config) Validate() error {
+	var missing error
+	if c.Data == nil {
+		missing = errors.New("Data is nil; want a source of conversations, such as data.File{Path: …}")
+	}
+	return errors.Join(missing, c.Encode.Validate(), c.Config.WithDefaults().Validate())
+}
+
+// Trainer runs one fine-tuning.
+type Trainer struct {
+	model  *model.Model
+	config Config
+}
+
+// NewTrainer checks the config. An adapter attached to m is what is trained; without one, and unless SetTrainable has chosen
+// weights, all of them are.
+func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("sft: %w", err)
+	}
+	if m == nil || m.Tokenizer == nil {
+		return nil, errors.New("sft: the model has no tokenizer, which turns the conversations into tokens; load it from a checkpoint with tokenizer.json")
+	}
+	return &Trainer{model: m, config: c}, nil
+}
+
+// Run encodes the data and trains. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written if
+// Output is set, and the error wraps the cause. The trained weights are in the model.
+func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
+	samples, held, ledger, err := t.encode(ctx)
+	if err != nil {
+		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
+	}
+	if len(t.model.Trainable()) == 0 {
+		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
+			return train.Result{Ledger: ledger}, err
+		}
+	}
+	engine, err := train.New("sft", t.model, train.NextToken{Model: t.model}, samples, held, t.trainConfig())
+	if err != nil {
+		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
+	}
+	result, err := engine.Run(ctx)
+	result.Ledger = ledger
+	if err != nil {
+		return result, fmt.Errorf("sft: %w", err)
+	}
+	return result, nil
+}
+
+func (t *Trainer) encode(ctx context.Context) (samples, held []data.Sample, ledger *data.Ledger, err error) {
+	samples, ledger, err = data.Encode(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
+	if err != nil {
+		return nil, nil, ledger, err
+	}
+	if t.config.Eval == nil {
+		if t.config.EvalShare > 0 {
+			samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
+		}
+		return samples, held, ledger, nil
+	}
+	held, _, err = data.Encode(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode)
+	if err != nil {
+		err = fmt.Errorf("evaluation data: %w", err)
+	}
+	return samples, held, ledger, err
+}
+
+// trainConfig is the shared part with this stage's learning rate.
+func (t *Trainer) trainConfig() train.Config {
+	c := t.config.Config
+	if c.LearningRate == 0 {
+		c.LearningRate = AdapterLearningRate
+		for _, p := range t.model.Trainable() {
+			if t.model.Parameter(p.Name) != nil {
+				c.LearningRate = FullLearningRate
+			}
+		}
+	}
+	return c
+}

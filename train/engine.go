@@ -1,0 +1,126 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train/observe"
+	"github.com/gofinetune/finetune/train/schedule"
+)
+
+// Engine trains a model's trainable weights on an objective. It is used once.
+type Engine struct {
+	config    Config
+	name      string
+	model     *model.Model
+	objective Objective
+	loader    *data.Loader
+	held      *data.Loader // held-out samples, nil for none
+	samples   int
+	steps     int // optimizer steps in all
+	params    []*model.Parameter
+	schedule  schedule.Schedule
+	optimizer *optimizer
+	state     state
+	stream    *observe.Stream
+	meter     *observe.Meter
+	result    Result
+	bestEval  float64
+	started   bool
+}
+
+// Result is what a run has come to.
+type Result struct {
+	Steps           int           // optimizer steps done, those before a resume included
+	Loss            float64       // of the last step, per unit, in nats
+	EvalLoss        float64       // of the last evaluation; 0 where there was none
+	Tokens          int64         // that went through the network in this run
+	TokensPerSecond float64       // over this run's steps
+	PeakBytes       int64         // held by tensors at most
+	Duration        time.Duration // of this run
+	Checkpoint      string        // folder of the last checkpoint written, "" for none
+	Trainable, All  int64         // weights
+	Ledger          *data.Ledger  // what became of the records; nil where the caller brought samples
+}
+
+// New checks a run and plans it. samples are trained on; held, which may be empty, are evaluated on. name is for people.
+func New(name string, m *model.Model, o Objective, samples, held []data.Sample, c Config) (*Engine, error) {
+	c = c.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	e := &Engine{config: c, name: name, model: m, objective: o, samples: len(samples), params: m.Trainable()}
+	if len(e.params) == 0 {
+		return nil, errors.New("train: no weight is trainable; attach an adapter or call SetTrainable")
+	}
+	var err error
+	if e.loader, err = data.NewLoader(samples, c.loader()); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	if len(held) > 0 {
+		evaluation := c.loader()
+		evaluation.Epochs, evaluation.Accumulate, evaluation.Shuffle = 1, 1, false
+		if e.held, err = data.NewLoader(held, evaluation); err != nil {
+			return nil, fmt.Errorf("train: held-out samples: %w", err)
+		}
+	}
+	if e.steps = c.Steps; e.steps == 0 {
+		e.steps = e.loader.Steps()
+	}
+	if e.schedule, err = c.Schedule.New(c.LearningRate, e.steps); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return e, nil
+}
+
+// Steps is the planned number of optimizer steps.
+func (e *Engine) Steps() int { return e.steps }
+
+// Run trains until the planned steps are done or ctx is cancelled. It blocks, and leaves no goroutine or memory behind; the
+// trained weights are in the model.
+func (e *Engine) Run(ctx context.Context) (Result, error) {
+	if e.started {
+		return Result{}, errors.New("train: a run can be started once; make a new one")
+	}
+	e.started = true
+	if err := torch.Do(func(s *torch.Scope) { e.optimizer = newOptimizer(s, e.params, e.config.AdamW) }); err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
+	defer e.release()
+	if err := e.resume(); err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
+	e.stream = observe.NewStream(e.sinks()...)
+	e.meter = observe.NewMeter()
+	torch.ResetPeak()
+	e.announce()
+	err := e.train(ctx)
+	return e.conclude(err)
+}
+
+// conclude tells the sinks how the run ended and waits for them.
+func (e *Engine) conclude(err error) (Result, error) {
+	e.result.Steps, e.result.Duration = e.state.Step, e.meter.Elapsed()
+	e.result.Tokens, e.result.PeakBytes = e.meter.Tokens(), torch.MemoryNow().Peak
+	end := observe.End{Reason: "done", Loss: e.result.Loss, Tokens: e.result.Tokens, TokensPerSecond: e.result.TokensPerSecond,
+		Duration: e.result.Duration, PeakBytes: e.result.PeakBytes}
+	if err != nil {
+		err = fmt.Errorf("train: %w", err)
+		end.Reason, end.Failed = err.Error(), !errors.Is(err, context.Canceled)
+	}
+	e.stream.Emit(e.state.Step, end)
+	return e.result, errors.Join(err, e.stream.Close())
+}
+
+func (e *Engine) release() {
+	_ = torch.Do(func(s *torch.Scope) {
+		e.optimizer.zero(s)
+		e.optimizer.free(s)
+	})
+	torch.Trim()
+}

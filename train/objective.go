@@ -1,0 +1,60 @@
+package train
+
+import (
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model"
+)
+
+// Objective is what a stage learns.
+type Objective interface {
+	// Loss is summed over the batch's units: [] float32. It is called on the libtorch thread; gradients are recorded in training.
+	Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor
+	// Units is what the loss of a whole step is divided by: target tokens, or preference pairs.
+	Units(b data.Batch) int
+}
+
+// NextToken is the objective of fine-tuning and pretraining: the cross entropy of each labelled token given those before it, in
+// nats.
+type NextToken struct {
+	Model *model.Model
+}
+
+// Loss sums the cross entropy over the labelled tokens. Only the rows that predict one go through the output head.
+func (o NextToken) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor {
+	rows, labels := Targets(b)
+	hidden := o.Model.Hidden(s, Tokens(b), rows, pass) // [M H]
+	return o.Model.CrossEntropy(s, hidden, labels)
+}
+
+// Units is the number of labelled tokens.
+func (o NextToken) Units(b data.Batch) int { return b.Targets() }
+
+// Tokens is the batch as the network reads it.
+func Tokens(b data.Batch) model.Batch {
+	segments := make([]model.Segment, len(b.Segments))
+	for i, g := range b.Segments {
+		segments[i] = model.Segment(g)
+	}
+	return model.Batch{IDs: b.IDs, Positions: b.Positions, Segments: segments}
+}
+
+// Targets lists the rows that predict a labelled token, and the labels. Token t of a segment is predicted by the row before it; the
+// first token by the last row of the segment's prefix, if it has one.
+func Targets(b data.Batch) (rows, labels []int32) {
+	for _, g := range b.Segments {
+		for t := g.Start; t < g.End; t++ {
+			row := t - 1
+			if t == g.Start {
+				if g.Prefix < 0 {
+					continue
+				}
+				row = b.Segments[g.Prefix].End - 1
+			}
+			if b.Labels[t] != data.NoLabel {
+				rows, labels = append(rows, int32(row)), append(labels, b.Labels[t])
+			}
+		}
+	}
+	return rows, labels
+}

@@ -1,0 +1,129 @@
+package train
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train/observe"
+	"github.com/gofinetune/finetune/train/observe/curve"
+)
+
+// stepReport is what a step found out.
+type stepReport struct {
+	group    data.Group
+	units    int
+	loss     float64 // per unit, nats
+	norm     float64 // of the gradients, before clipping
+	lr       float64
+	duration time.Duration
+}
+
+// sinks are the caller's and, with an output folder, the files there.
+func (e *Engine) sinks() []observe.Sink {
+	if e.config.Output == "" {
+		return e.config.Sinks
+	}
+	metrics := filepath.Join(e.config.Output, "metrics.jsonl")
+	return append([]observe.Sink{observe.NewJSONL(metrics), curve.New(filepath.Join(e.config.Output, "loss.png"), metrics)},
+		e.config.Sinks...)
+}
+
+func (e *Engine) announce() {
+	e.result.All = e.model.Config.NumParameters()
+	for _, p := range e.params {
+		e.result.Trainable += p.Numel()
+		if e.model.Parameter(p.Name) == nil {
+			e.result.All += p.Numel() // an adapter's
+		}
+	}
+	e.stream.Emit(e.state.Step, observe.Start{Name: e.name, Steps: e.steps, Epochs: float64(e.config.Epochs), Samples: e.samples,
+		Parameters: e.result.All, Trainable: e.result.Trainable, Device: deviceName(e.model.Device()), Config: e.config})
+}
+
+func deviceName(d torch.Device) string {
+	if d == torch.CPU {
+		return "cpu"
+	}
+	return "cuda"
+}
+
+// afterStep tells the sinks, and evaluates and saves when due.
+func (e *Engine) afterStep(ctx context.Context, r stepReport, newEpoch bool) error {
+	tokens, samples := 0, 0
+	for _, b := range r.group.Micro {
+		tokens += b.Len()
+		samples += len(b.Samples)
+	}
+	e.meter.Add(r.duration, tokens)
+	e.result.Loss = r.loss
+	e.result.TokensPerSecond = e.meter.TokensPerSecond()
+	memory := torch.MemoryNow()
+	e.stream.Emit(e.state.Step, observe.Step{Loss: r.loss, GradNorm: r.norm, LearningRate: r.lr, Epoch: e.epoch(),
+		Samples: samples, Tokens: tokens, TargetTokens: r.units, TokensPerSecond: e.result.TokensPerSecond, Duration: r.duration,
+		Remaining: e.meter.Remaining(e.steps - e.state.Step), AllocatedBytes: memory.Live, PeakBytes: memory.Peak})
+	due := e.config.EvalEvery > 0 && e.state.Step%e.config.EvalEvery == 0 || e.config.EvalEvery == 0 && newEpoch
+	if due && e.state.Step < e.steps {
+		if err := e.evaluate(ctx); err != nil {
+			return err
+		}
+	}
+	if e.config.SaveEvery > 0 && e.state.Step%e.config.SaveEvery == 0 && e.state.Step < e.steps {
+		return e.save("periodic")
+	}
+	return nil
+}
+
+// epoch is how often the samples have been seen.
+func (e *Engine) epoch() float64 {
+	return float64(e.state.Cursor.Epoch) + float64(e.state.Cursor.Index)/float64(e.samples)
+}
+
+// evaluate is the loss on the held-out samples, without dropout or gradients.
+func (e *Engine) evaluate(ctx context.Context) error {
+	if e.held == nil {
+		return nil
+	}
+	began := time.Now()
+	var sum float64
+	units := 0
+	for group, err := range e.held.From(data.Cursor{}) {
+		if err != nil {
+			return err
+		}
+		if context.Cause(ctx) != nil {
+			return nil // the loop sees it and saves; half an evaluation says nothing
+		}
+		for _, b := range group.Micro {
+			units += e.objective.Units(b)
+			err := torch.Do(func(s *torch.Scope) { sum += s.Item(e.objective.Loss(s, b, model.Pass{})) })
+			if err != nil {
+				return err
+			}
+		}
+	}
+	loss := sum / math.Max(1, float64(units))
+	best := e.bestEval == 0 || loss < e.bestEval
+	if best {
+		e.bestEval = loss
+	}
+	e.result.EvalLoss = loss
+	e.stream.Emit(e.state.Step, observe.Evaluation{Loss: loss, Samples: e.held.Len(), TargetTokens: units,
+		Duration: time.Since(began), Best: best})
+	return nil
+}
+
+// finish evaluates and saves a last time.
+func (e *Engine) finish(ctx context.Context, reason string) error {
+	if err := e.evaluate(ctx); err != nil {
+		return err
+	}
+	if e.config.SaveEvery == Off {
+		return nil
+	}
+	return e.save("final")
+}
