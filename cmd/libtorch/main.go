@@ -76,7 +76,7 @@ func install(ctx context.Context, args []string) error {
 	cfg := libtorch.Config{Out: os.Stderr}
 	flags.BoolVar(&cfg.CUDA, "cuda", false, "link for NVIDIA GPUs; downloads some 2.5 GB instead of 0.5")
 	flags.BoolVar(&cfg.Download, "download", false, "use neither an installed Python torch nor the system's libtorch")
-	flags.StringVar(&cfg.From, "from", "", "unpack this archive of libtorch (file or http address) instead of calling pip; also $LIBTORCH_URL")
+	flags.StringVar(&cfg.From, "from", "", "unpack this archive of libtorch (file, http address, or folder of wheels) instead of calling pip; also $LIBTORCH_URL")
 	flags.StringVar(&cfg.SHA256, "sha256", "", "hash that the archive must have; also $LIBTORCH_SHA256")
 	noBuild := flags.Bool("no-build", false, "leave the compilation of gotch to the first go build")
 	persist := flags.Bool("persist", false, "write the flags with go env -w, for every module of this user")

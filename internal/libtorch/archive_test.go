@@ -105,7 +105,38 @@ func archiveFiles() map[string]string {
 		}
 	}
 	files["libtorch/lib/libgomp.so"] = "→libgomp.so.1"
+	files["libtorch/lib/libcudart.so.13"] = "runtime"
 	return files
+}
+
+// selfContained adds to a wheel what it takes from another.
+func selfContained(files map[string]string) map[string]string {
+	files["torch/lib/libcudart.so.13"] = "runtime"
+	return files
+}
+
+func TestInstallFromFolderOfWheels(t *testing.T) {
+	m := newMachine(t)
+	m.remove("python3")
+	cfg := m.config()
+	cfg.From = m.index
+	got, err := Install(t.Context(), cfg)
+	require.NoError(t, err)
+	assert.FileExists(t, filepath.Join(got.Prefix(), "nvidia/cu13/lib/libcudart.so.13"))
+	assert.Contains(t, m.log.String(), "unpacking torch.whl: the pinned torch 1")
+	assert.Len(t, got.Wheels, 3)
+
+	require.NoError(t, os.Remove(filepath.Join(m.index, "nvidia-cuda-runtime.whl")))
+	cfg.Root += "2"
+	_, err = Install(t.Context(), cfg)
+	require.ErrorIs(t, err, ErrNoLibtorch)
+	assert.ErrorContains(t, err, "libtorch_cpu.so needs libcudart.so.13, which did not come with it")
+	assert.ErrorContains(t, err, "nvidia-cuda-runtime")
+
+	cfg.From = t.TempDir()
+	_, err = Install(t.Context(), cfg)
+	require.ErrorIs(t, err, ErrArchive)
+	assert.ErrorContains(t, err, "holds no wheel")
 }
 
 func TestInstallFromArchive(t *testing.T) {
@@ -116,7 +147,7 @@ func TestInstallFromArchive(t *testing.T) {
 		{"libtorch.zip", zipOf(t, archiveFiles())},
 		{"libtorch.tar.gz", tarOf(t, archiveFiles(), true)},
 		{"libtorch.tar", tarOf(t, archiveFiles(), false)},
-		{"torch-2.11.0-cp311-cp311-manylinux_2_28_x86_64.whl", zipOf(t, wheelFiles(elfFile{}))},
+		{"torch-2.11.0-cp311-cp311-manylinux_2_28_x86_64.whl", zipOf(t, selfContained(wheelFiles(elfFile{})))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMachine(t)

@@ -84,7 +84,7 @@ var outOfMemory = regexp.MustCompile(`(?i)killed signal|cannot allocate memory|v
 
 // explainBuild tells a machine too small from a set-up that is wrong.
 func explainBuild(what, output string, err error) error {
-	p := &Problem{Kind: ErrBuild, Detail: what, Err: fmt.Errorf("%w\n%s", err, indent(tail(output, 20))), Fix: Command + " doctor --deep"}
+	p := &Problem{Kind: ErrBuild, Detail: what, Err: fmt.Errorf("%w\n%s", err, indent(excerpt(output))), Fix: Command + " doctor --deep"}
 	switch {
 	case outOfMemory.MatchString(output):
 		p.Kind, p.Fix = ErrNoMemory, "close other programs, or add swap: gotch's one C++ file takes 2.4 GB to compile; then "+Command+" install"

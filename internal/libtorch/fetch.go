@@ -13,58 +13,6 @@ import (
 	"sync/atomic"
 )
 
-// fromArchive unpacks an archive that the user named.
-func (in *installation) fromArchive(ctx context.Context) (*Manifest, error) {
-	dir := filepath.Join(in.Root, ".partial-archive")
-	if err := errors.Join(os.RemoveAll(dir), makeDir(dir)); err != nil {
-		return nil, diskProblem(err)
-	}
-	archive := in.From
-	if u := remote(in.From); u != nil {
-		archive = filepath.Join(dir, downloadFolder, "archive")
-		if err := in.fetchURL(ctx, u, archive); err != nil {
-			return nil, err
-		}
-	}
-	if in.SHA256 == "" {
-		in.say("the archive's hash is not checked: name it with --sha256")
-	} else if err := verify(ctx, archive, in.SHA256); err != nil {
-		return nil, err
-	}
-	in.say("unpacking %s", in.origin())
-	if err := unpack(ctx, archive, dir, selection(in.CUDA), in.progress); err != nil {
-		return nil, err
-	}
-	t, err := in.inspectArchive(ctx, dir)
-	if err != nil {
-		return nil, inArchive(err, in.origin())
-	}
-	return in.finish(&found{Tree: t}, dir, in.prefix(t.Version, FromFile), Manifest{Source: FromFile, Origin: in.origin(), SHA256: in.SHA256})
-}
-
-// inspectArchive checks what came out of an archive, the C library it was built for included.
-func (in *installation) inspectArchive(ctx context.Context, dir string) (Tree, error) {
-	t, err := inspectUnder(dir, in.arch)
-	if err != nil {
-		return t, err
-	}
-	if in.CUDA && !t.CUDA {
-		return t, &Problem{Kind: ErrNoCUDA, Detail: "it has no libtorch_cuda.so", Fix: "name an archive built for CUDA, or leave --cuda out"}
-	}
-	_, err = checkGlibc(ctx, t.Glibc)
-	return t, err
-}
-
-// inArchive says what an archive should have been.
-func inArchive(err error, name string) error {
-	var p *Problem
-	if errors.As(err, &p) && p.Fix == "" {
-		p.Detail = name + ": " + p.Detail
-		p.Fix = "name an archive of libtorch 2.6 or later, C++11 ABI: the torch wheel, or libtorch-shared-with-deps (with libtorch/lib and libtorch/include)"
-	}
-	return err
-}
-
 // fetchURL downloads to path. HTTPS_PROXY and the like are honoured.
 func (in *installation) fetchURL(ctx context.Context, u *url.URL, path string) error {
 	if u.Scheme != "http" && u.Scheme != "https" {

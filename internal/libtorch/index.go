@@ -128,22 +128,35 @@ func (in *installation) fetchWheel(ctx context.Context, tool pip, w wheel, label
 
 // verify compares a file with its hash.
 func verify(ctx context.Context, path, want string) error {
+	got, err := hashOf(ctx, path)
+	if err != nil {
+		return err
+	}
+	return compareHash(path, got, want)
+}
+
+func compareHash(path, got, want string) error {
+	if strings.EqualFold(got, want) {
+		return nil
+	}
+	return &Problem{Kind: ErrHash, Detail: fmt.Sprintf("%s has sha256 %s; want %s", path, got, want), Fix: "take the file again, or one you trust: " + Command + " install --from FILE"}
+}
+
+// hashOf is the SHA-256 of a file, in hexadecimal.
+func hashOf(ctx context.Context, path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return &Problem{Kind: ErrArchive, Detail: "it cannot be opened", Err: err, Fix: "name a file that exists: " + Command + " install --from FILE"}
+		return "", &Problem{Kind: ErrArchive, Detail: "it cannot be opened", Err: err, Fix: "name a file that exists: " + Command + " install --from FILE"}
 	}
 	defer f.Close()
 	h := sha256.New()
-	switch _, err := io.Copy(h, &interruptible{ctx, f}); {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case err != nil:
-		return err
+	if _, err := io.Copy(h, &interruptible{ctx, f}); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return "", err
 	}
-	if got := hex.EncodeToString(h.Sum(nil)); !strings.EqualFold(got, want) {
-		return &Problem{Kind: ErrHash, Detail: fmt.Sprintf("%s has sha256 %s; want %s", path, got, want), Fix: "take the file again, or one you trust: " + Command + " install --from FILE"}
-	}
-	return nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // merge moves the files below from to the same places below to; both are on one file system.

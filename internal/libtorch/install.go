@@ -16,7 +16,7 @@ type Config struct {
 	Root     string    // folder of the prefixes; "" means Root()
 	CUDA     bool      // link for the GPU, and download its libraries
 	Download bool      // neither look for an installed Python torch nor for the system's libtorch
-	From     string    // archive (zip, wheel, tar.gz) to unpack: a file or an http(s) address; "" means $LIBTORCH_URL, or none
+	From     string    // archive (zip, wheel, tar.gz) to unpack: a file, an http(s) address or a folder of wheels; "" means $LIBTORCH_URL, or none
 	SHA256   string    // of From, in hexadecimal; "" means $LIBTORCH_SHA256, or unchecked
 	Out      io.Writer // progress; nil means none
 
@@ -149,7 +149,7 @@ func (in *installation) same(m *Manifest) bool {
 	}
 	switch {
 	case in.From != "":
-		return m.Source == FromFile && m.Origin == in.origin() && (in.SHA256 == "" || strings.EqualFold(m.SHA256, in.SHA256))
+		return m.Source == FromFile && m.Origin == in.origin() && (in.SHA256 == "" || strings.HasSuffix(m.Wheels[0], "sha256:"+strings.ToLower(in.SHA256)))
 	case in.libtorch != "":
 		return m.Source == FromEnv && m.Origin == in.libtorch
 	case in.Download:

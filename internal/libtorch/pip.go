@@ -3,6 +3,7 @@ package libtorch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -70,24 +71,48 @@ func (p pip) download(ctx context.Context, w wheel, arch, dir string) (string, e
 	for _, tag := range platformTags(machineTags[arch]) {
 		args = append(args, "--platform", tag)
 	}
-	var log bytes.Buffer
-	cmd := exec.CommandContext(ctx, p.Command[0], args...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "PYTHONUNBUFFERED=1", "LC_ALL=C.UTF-8")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	err := cmd.Run()
+	log, err := p.run(ctx, dir, args)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
-		return "", explainPip(w, strings.Join(p.Command, " "), log.String(), err)
+		failure := p.explain(w, log, err)
+		if errors.Is(failure, ErrNotOnIndex) {
+			// pip says so too where it could not read the index, and names the cause only when asked to be verbose.
+			if causes := fetchFailures(p.run(ctx, dir, append(args, "-vv", "--retries", "0"))); causes != "" {
+				failure = p.explain(w, causes, err)
+			}
+		}
+		return "", failure
 	}
 	found, _ := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if len(found) != 1 {
 		return "", &Problem{Kind: ErrDownload, Detail: fmt.Sprintf("pip ended well but left %d wheels in %s; want 1", len(found), dir), Fix: Command + " install"}
 	}
 	return found[0], nil
+}
+
+// run runs pip with its temporary files in dir and returns what it wrote.
+func (p pip) run(ctx context.Context, dir string, args []string) (log string, err error) {
+	var b bytes.Buffer
+	cmd := exec.CommandContext(ctx, p.Command[0], args...)
+	cmd.Stdout, cmd.Stderr = &b, &b
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "PYTHONUNBUFFERED=1", "LC_ALL=C.UTF-8")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	err = cmd.Run()
+	return b.String(), err
+}
+
+// fetchFailures picks the lines of a verbose log that tell why a page of the index could not be read.
+func fetchFailures(log string, _ error) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "Could not fetch URL") {
+			b.WriteString(strings.TrimSpace(line) + "\n")
+		}
+	}
+	return b.String()
 }
 
 // platformTags are the tags under which the pinned wheels are published.
@@ -125,19 +150,19 @@ var pipFailures = []struct {
 
 var userInfo = regexp.MustCompile(`(://)[^/@\s]+@`)
 
-// explainPip turns pip's output into a Problem; passwords in addresses are left out.
-func explainPip(w wheel, command, log string, err error) error {
+// explain turns pip's output into a Problem; passwords in addresses are left out.
+func (p pip) explain(w wheel, log string, err error) error {
 	log = userInfo.ReplaceAllString(log, "${1}***@")
-	p := &Problem{Kind: ErrDownload, Detail: "pip failed", Fix: Command + " install        (what was downloaded is kept)"}
+	problem := &Problem{Kind: ErrDownload, Detail: "pip failed", Fix: Command + " install        (what was downloaded is kept)"}
 	for _, f := range pipFailures {
 		if f.pattern.MatchString(log) {
-			p.Kind, p.Detail, p.Fix = f.kind, f.detail, f.fix
+			problem.Kind, problem.Detail, problem.Fix = f.kind, f.detail, f.fix
 			break
 		}
 	}
-	p.Detail += fmt.Sprintf(" (%s download %s==%s)", command, w.Name, w.Version)
-	p.Err = fmt.Errorf("%w; it wrote:\n%s", err, indent(tail(log, 6)))
-	return p
+	problem.Detail += fmt.Sprintf(" (%s download %s==%s)", strings.Join(p.Command, " "), w.Name, w.Version)
+	problem.Err = fmt.Errorf("%w; it wrote:\n%s", err, indent(tail(log, 6)))
+	return problem
 }
 
 func indent(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }

@@ -92,6 +92,19 @@ func TestPipFailures(t *testing.T) {
 	}
 }
 
+// Where the index cannot be read pip may say only that it found nothing; its verbose log has the cause.
+func TestPipHidesTheCause(t *testing.T) {
+	m := newMachine(t)
+	m.script("python3", `case "$*" in
+		*--version) echo "pip 24.0 from x" ;;
+		*-vv*) echo "  Link requires a different Python"; echo "Could not fetch URL https://me:secret@index.example/simple/torch/: 403 Client Error: Forbidden for url - skipping"; exit 1 ;;
+		*download*) echo "ERROR: No matching distribution found for torch==1"; exit 1 ;;
+	esac`)
+	_, err := Install(t.Context(), m.config())
+	require.ErrorIs(t, err, ErrRefused)
+	assert.ErrorContains(t, err, "Could not fetch URL https://***@index.example")
+}
+
 func TestProblem(t *testing.T) {
 	cause := errors.New("cause")
 	err := error(&Problem{Kind: ErrNoPip, Detail: "none runs", Fix: "first\nsecond", Err: cause})

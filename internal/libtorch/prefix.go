@@ -51,8 +51,7 @@ type Manifest struct {
 	CUDA    bool             `json:"cuda"`    // linked for the GPU
 	Source  string           `json:"source"`
 	Origin  string           `json:"origin,omitempty"` // folder or archive it came from; empty for the index
-	SHA256  string           `json:"sha256,omitempty"` // of the archive, where it was checked
-	Wheels  []string         `json:"wheels,omitempty"` // name==version sha256:…
+	Wheels  []string         `json:"wheels,omitempty"` // name==version sha256:…, or the archive's name and hash
 	Include []string         `json:"include"`          // folders for the compiler
 	LibDirs []string         `json:"lib_dirs"`         // folders for the linker and the loader; the first holds libtorch_cpu.so
 	OpenMP  string           `json:"open_mp,omitempty"`

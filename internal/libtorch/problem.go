@@ -30,7 +30,7 @@ var (
 	ErrRoot         = errors.New("folder name not usable")
 	ErrNotWritable  = errors.New("folder not writable")
 	ErrArchive      = errors.New("archive not usable")
-	ErrNoLibtorch   = errors.New("no libtorch there")
+	ErrNoLibtorch   = errors.New("no usable libtorch there")
 	ErrOldLibtorch  = errors.New("libtorch too old")
 	ErrOldABI       = errors.New("libtorch built for the old C++ ABI")
 	ErrWrongArch    = errors.New("libtorch built for another architecture")

@@ -122,18 +122,18 @@ func findCompiler(ctx context.Context, cxx string) (Compiler, error) {
 // withOutput adds what a command wrote to standard error.
 func withOutput(err error) error {
 	if e, ok := err.(*exec.ExitError); ok && len(e.Stderr) > 0 {
-		return fmt.Errorf("%w: %s", err, ends(string(e.Stderr)))
+		return fmt.Errorf("%w: %s", err, excerpt(string(e.Stderr)))
 	}
 	return err
 }
 
-// ends is the first and the last lines of a message: a cause may stand in either.
-func ends(s string) string {
-	if last := tail(s, 6); len(last) == len(tail(s, 1<<20)) {
-		return last
+// excerpt is the first and the last lines of a message that hold anything: a cause may stand in either.
+func excerpt(s string) string {
+	lines := strings.Split(tail(s, 1<<20), "\n")
+	if len(lines) > 12 {
+		lines = append(append(lines[:4:4], fmt.Sprintf("… %d lines …", len(lines)-10)), lines[len(lines)-6:]...)
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return first + "\n…\n" + tail(s, 4)
+	return strings.Join(lines, "\n")
 }
 
 // tail is the last n lines that hold anything.

@@ -22,6 +22,7 @@ type Tree struct {
 	Include []string // folders for the compiler
 	LibDirs []string // folders for the linker and the loader; the first holds libtorch_cpu.so
 	OpenMP  string   // the OpenMP runtime libtorch_cpu.so itself loads; a second one would mean a second pool of threads
+	Missing []string // libraries libtorch_cpu.so names that are neither beside it nor part of every Linux system
 	Glibc   [2]int   // the newest version of the C library whose symbols it refers to; 0.0 where it does not say
 }
 
@@ -149,9 +150,18 @@ func (t *Tree) readCPU(cpu string) error {
 			}
 		}
 	}
+	for _, name := range needed {
+		beside := slices.ContainsFunc(t.LibDirs, func(dir string) bool { return exists(filepath.Join(dir, name)) })
+		if !beside && !hasPrefix(name, everywhere) {
+			t.Missing = append(t.Missing, name)
+		}
+	}
 	t.Glibc = neededGlibc(f)
 	return nil
 }
+
+// everywhere are the C and C++ runtimes, which a machine with a compiler has.
+var everywhere = []string{"libc.so", "libm.so", "librt.so", "libdl.so", "libpthread.so", "libutil.so", "ld-linux", "libgcc_s.so", "libstdc++.so"}
 
 // neededGlibc is the newest GLIBC_… version among those the library's symbols carry.
 func neededGlibc(f *elf.File) (newest [2]int) {
