@@ -2,7 +2,6 @@ package data
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -185,33 +184,6 @@ func (l *Ledger) finish() error {
 		err = fmt.Errorf("%w; the first: %s", err, l.Entries[0])
 	}
 	return err
-}
-
-// check verifies that the books balance.
-func (l *Ledger) check() error {
-	var sum Counts
-	for _, s := range l.Sources {
-		sum.Read += s.Read
-		sum.Kept += s.Kept
-		sum.Dropped += s.Dropped
-		sum.Truncated += s.Truncated
-		sum.Repaired += s.Repaired
-		sum.Tokens += s.Tokens
-		sum.Targets += s.Targets
-	}
-	listed := 0
-	for _, r := range l.Reasons {
-		listed += r.Count
-	}
-	switch {
-	case l.Read != l.Kept+l.Dropped:
-		return fmt.Errorf("ledger: %d read, but %d kept and %d dropped", l.Read, l.Kept, l.Dropped)
-	case sum != l.Counts:
-		return fmt.Errorf("ledger: sources add up to %+v, not %+v", sum, l.Counts)
-	case listed != len(l.Entries)+l.Unlisted:
-		return errors.New("ledger: reasons and entries differ")
-	}
-	return nil
 }
 
 // fieldCounts lists the ignored fields, the most frequent first.
