@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -163,16 +162,6 @@ func TestFailedWriteLeavesTheOldFile(t *testing.T) {
 	}
 }
 
-func TestModeFollowsTheUmask(t *testing.T) {
-	old := syscall.Umask(0o027)
-	defer syscall.Umask(old)
-	path := filepath.Join(t.TempDir(), "a.safetensors")
-	writeSample(t, path)
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o640), info.Mode().Perm())
-}
-
 func TestALinkIsReplacedAndItsTargetKept(t *testing.T) {
 	dir := t.TempDir()
 	blob, path := filepath.Join(dir, "blob"), filepath.Join(dir, "a.safetensors")
@@ -182,19 +171,6 @@ func TestALinkIsReplacedAndItsTargetKept(t *testing.T) {
 	content, err := os.ReadFile(blob)
 	require.NoError(t, err)
 	assert.Equal(t, "kept", string(content))
-}
-
-func TestOpenNeverWaitsAndNamesThePath(t *testing.T) {
-	dir := t.TempDir()
-	pipe := filepath.Join(dir, "pipe")
-	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
-	for _, path := range []string{pipe, dir, filepath.Join(dir, "absent")} {
-		_, err := Open(path)
-		require.ErrorIs(t, err, Unreadable)
-		assert.Contains(t, err.Error(), path)
-	}
-	_, err := Open(filepath.Join(dir, "absent"))
-	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestAFileCutAfterOpeningIsAnError(t *testing.T) {
