@@ -12,23 +12,24 @@ import (
 // EncodeConfig says how conversations become samples. The zero value learns every answer, drops what is longer than
 // 2048 tokens even without its earlier turns, and stops at the first bad record.
 type EncodeConfig struct {
-	MaxLength int            // tokens of a sample; 0 means 2048
-	Learn     LearnPolicy    // 0 means EveryAnswer; a record may say otherwise
-	OverLong  OverLongPolicy // 0 means OverLongDrop; earlier turns are dropped first in any case but OverLongCutEnd
-	Lenient   bool           // bad records are dropped and listed in the ledger instead of ending the work
+	MaxLength int            `json:"max_length"`        // tokens of a sample; 0 means 2048
+	Learn     LearnPolicy    `json:"learn"`             // 0 means EveryAnswer; a record may say otherwise
+	OverLong  OverLongPolicy `json:"over_long"`         // 0 means OverLongDrop; earlier turns are dropped first in any case but OverLongCutEnd
+	Lenient   bool           `json:"lenient,omitempty"` // bad records are dropped and listed in the ledger instead of ending the work
 
-	System       string         // system text of conversations that have none; "" leaves it to the template
-	Template     string         // built-in template for a checkpoint that ships none: chatml, llama2, …
-	TemplateArgs map[string]any // further variables of the template, such as enable_thinking
+	System       string         `json:"system,omitempty"`        // system text of conversations that have none; "" leaves it to the template
+	Template     string         `json:"template,omitempty"`      // built-in template for a checkpoint that ships none: chatml, llama2, …
+	TemplateArgs map[string]any `json:"template_args,omitempty"` // further variables of the template, such as enable_thinking
 
 	// ParseControl turns control tokens written in the text of a record into their ids, as the reference does. It is for
 	// trusted data only: anybody whose text is in the data can then end a turn or speak as the system.
-	ParseControl bool
+	ParseControl bool `json:"parse_control,omitempty"`
 	// DropControlText drops records in whose text control tokens are written; otherwise they are kept as plain text and noted.
-	DropControlText bool
+	DropControlText bool `json:"drop_control_text,omitempty"`
 
-	Workers  int                             // goroutines that encode; 0 means one per core
-	Progress func(records int, tokens int64) // called from time to time, from the goroutine that called Encode; may be nil
+	Workers int `json:"-"` // goroutines that encode; 0 means one per core
+	// Progress is called from time to time, from the goroutine that called Encode; it may be nil.
+	Progress func(records int, tokens int64) `json:"-"`
 }
 
 // Validate reports every problem at once.

@@ -186,8 +186,10 @@ func lines(l *data.Ledger, a data.Action) (out []int) {
 }
 
 func TestPoliciesInJSON(t *testing.T) {
-	cfg := data.EncodeConfig{Learn: data.LastAnswer, OverLong: data.OverLongCutPrompt}
-	cfg.Progress = nil
+	cfg := data.EncodeConfig{MaxLength: 9, Learn: data.LastAnswer, OverLong: data.OverLongCutPrompt}
+	text, err := json.Marshal(cfg)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"max_length":9,"learn":"last","over_long":"cut_prompt"}`, string(text))
 	for _, p := range []data.LearnPolicy{data.LearnDefault, data.EveryAnswer, data.LastAnswer, data.EveryToken} {
 		text, err := json.Marshal(p)
 		require.NoError(t, err)

@@ -8,16 +8,16 @@ import (
 
 // LoaderConfig says how samples become the micro-batches of optimizer steps.
 type LoaderConfig struct {
-	MicroBatch int  // samples in a micro-batch, at most; 0 means 1
-	MaxTokens  int  // tokens in a micro-batch, at most; 0 means no limit
-	Accumulate int  // micro-batches in a group, which is one optimizer step; 0 means 1
-	Epochs     int  // walks over the samples; 0 means 1, negative without end
-	Shuffle    bool // a new order in every epoch; otherwise that of the samples
-	Seed       uint64
+	MicroBatch int    `json:"micro_batch"` // samples in a micro-batch, at most; 0 means 1
+	MaxTokens  int    `json:"max_tokens"`  // tokens in a micro-batch, at most; 0 means no limit
+	Accumulate int    `json:"accumulate"`  // micro-batches in a group, which is one optimizer step; 0 means 1
+	Epochs     int    `json:"epochs"`      // walks over the samples; 0 means 1, negative without end
+	Shuffle    bool   `json:"shuffle"`     // a new order in every epoch; otherwise that of the samples
+	Seed       uint64 `json:"seed"`
 
 	// LengthWindow sorts by length within windows of that many micro-batches, so that the samples of one micro-batch are
 	// about equally long; 0 does not. Useful with MaxTokens, for steps of even size.
-	LengthWindow int
+	LengthWindow int `json:"length_window"`
 }
 
 // Validate reports every problem at once.
