@@ -1,0 +1,55 @@
+package train_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/lora"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/model/arch"
+	"github.com/gofinetune/finetune/train"
+)
+
+// A small qwen2-like model with a large vocabulary: the shape of bench/peers/workload.py.
+const small = `{"model_type":"qwen2","vocab_size":32000,"hidden_size":256,"intermediate_size":768,"num_hidden_layers":8,
+	"num_attention_heads":8,"num_key_value_heads":2,"max_position_embeddings":4096,"tie_word_embeddings":true}`
+
+func BenchmarkLoRAStep(b *testing.B) {
+	config, err := arch.Parse("config.json", []byte(small))
+	require.NoError(b, err)
+	m, err := model.New(config, nil, 1, model.LoadConfig{})
+	require.NoError(b, err)
+	defer m.Close()
+	a, err := lora.Attach(m, lora.Config{})
+	require.NoError(b, err)
+	defer a.Close()
+	random := rand.New(rand.NewPCG(1, 1))
+	var samples []data.Sample
+	tokens := 0
+	for range 8 {
+		var s data.Sample
+		prompt, answer := 65+random.IntN(140), 20+random.IntN(180)
+		for i := range prompt + answer {
+			id := random.Int32N(8000)
+			s.IDs = append(s.IDs, id)
+			if i < prompt {
+				id = data.NoLabel
+			}
+			s.Labels = append(s.Labels, id)
+		}
+		tokens += len(s.IDs)
+		samples = append(samples, s)
+	}
+	engine, err := train.New("bench", m, train.NextToken{Model: m}, samples, nil, train.Config{LearningRate: 1e-4, Steps: b.N + 1})
+	require.NoError(b, err)
+	b.ResetTimer()
+	result, err := engine.Run(context.Background())
+	require.NoError(b, err)
+	b.ReportMetric(result.TokensPerSecond, "tokens/s")
+	b.ReportMetric(float64(torch.MemoryNow().Peak)/1e6, "peak-MB")
+}
