@@ -1,0 +1,152 @@
+package jinja
+
+import (
+	"time"
+	"unicode/utf8"
+)
+
+// Template is a compiled template. It is safe for concurrent use.
+type Template struct {
+	body       []stmt
+	generation bool
+}
+
+// Parse compiles a template.
+func Parse(source string) (t *Template, err error) {
+	defer caught(&err, func() int { return 0 })
+	p := &parser{tokens: lex(source)}
+	t = &Template{}
+	t.body = p.body()
+	t.generation = p.gens
+	return t, nil
+}
+
+// HasGeneration tells whether the template marks what the model generates, with {% generation %}.
+func (t *Template) HasGeneration() bool { return t.generation }
+
+// Options of one rendering.
+type Options struct {
+	Now func() time.Time // the clock of strftime_now; nil is time.Now
+}
+
+// Output is a rendered template.
+type Output struct {
+	Text        string
+	Marks       []Mark   // the parts that came from data
+	Generations [][2]int // of each {% generation %}: its range in code points, as the reference counts it
+	GenBytes    [][2]int // the same in bytes
+}
+
+// Render runs a template over its variables.
+func (t *Template) Render(vars map[string]Value, o Options) (out Output, err error) {
+	r := &run{now: o.Now}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	defer caught(&err, func() int { return r.line })
+	top := &scope{vars: make(map[string]Value, len(vars)+8), parent: globals}
+	for name, v := range vars {
+		top.vars[name] = v
+	}
+	r.root = &output{run: r}
+	execAll(&context{r, top}, t.body, r.root)
+	text := r.root.str()
+	return Output{text.S, text.marks, r.points, r.bytes}, nil
+}
+
+// run is one rendering.
+type run struct {
+	root   *output
+	now    func() time.Time
+	line   int
+	steps  int
+	depth  int
+	points [][2]int
+	bytes  [][2]int
+}
+
+// Bounds of one rendering: what a hostile template can cost.
+const (
+	maxSteps  = 20_000_000
+	maxOutput = 64 << 20 // bytes, of the result and of any string
+	maxDepth  = 400      // of calls
+)
+
+func (r *run) step() {
+	if r.steps++; r.steps > maxSteps {
+		raise("the template runs for more than %d steps", maxSteps)
+	}
+}
+
+// call runs f one level deeper.
+func (r *run) call(f func() Value) Value {
+	if r.depth++; r.depth > maxDepth {
+		raise("maximum recursion depth exceeded")
+	}
+	defer func() { r.depth-- }()
+	return f()
+}
+
+// context is where an expression is evaluated.
+type context struct {
+	run   *run
+	scope *scope
+}
+
+// inner is a context whose assignments are not seen outside.
+func (c *context) inner() *context { return &context{c.run, &scope{parent: c.scope}} }
+
+type scope struct {
+	vars   map[string]Value
+	parent *scope
+}
+
+func (s *scope) get(name string) (Value, bool) {
+	for ; s != nil; s = s.parent {
+		if v, ok := s.vars[name]; ok {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+func (s *scope) set(name string, v Value) {
+	if s.vars == nil {
+		s.vars = map[string]Value{}
+	}
+	s.vars[name] = v
+}
+
+// output collects text.
+type output struct {
+	builder
+	run    *run
+	points int // code points so far
+}
+
+func (o *output) write(s Str) {
+	o.add(s)
+	o.points += utf8.RuneCountInString(s.S)
+	if len(o.b) > maxOutput {
+		raise("the result is longer than %d bytes", maxOutput)
+	}
+}
+
+func execAll(c *context, body []stmt, out *output) signal {
+	for _, s := range body {
+		c.run.step()
+		if how := s.exec(c, out); how != goOn {
+			return how
+		}
+	}
+	return goOn
+}
+
+// capture is the text of a body.
+func capture(c *context, body []stmt) Str {
+	out := &output{run: c.run}
+	if execAll(c, body, out) != goOn {
+		raise("'break' or 'continue' outside loop")
+	}
+	return out.str()
+}
