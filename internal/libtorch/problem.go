@@ -12,10 +12,10 @@ const Command = "go run github.com/gofinetune/finetune/cmd/libtorch"
 // What can be missing. Every error of this package that a user can mend is a *Problem that wraps one of these.
 var (
 	ErrPlatform     = errors.New("unsupported operating system or architecture")
-	ErrGlibc        = errors.New("C library unsuitable")
-	ErrNoCompiler   = errors.New("C++ compiler missing")
-	ErrOldCompiler  = errors.New("C++ compiler too old")
-	ErrNoGo         = errors.New("Go command missing or failing")
+	ErrGlibc        = errors.New("no suitable C library")
+	ErrNoCompiler   = errors.New("no C++ compiler")
+	ErrOldCompiler  = errors.New("too old a C++ compiler")
+	ErrNoGo         = errors.New("go command missing or failing")
 	ErrCgoOff       = errors.New("cgo is switched off")
 	ErrNoPip        = errors.New("pip missing")
 	ErrOldPip       = errors.New("pip too old")

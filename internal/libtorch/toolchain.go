@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 )
@@ -29,13 +28,13 @@ type goSettings struct {
 	tool string // the go command
 }
 
-// goTool finds the go command: on the PATH, or the one this tool was built with.
+// goTool finds the go command: on the PATH, or where GOROOT says.
 func goTool() (string, error) {
 	if path, err := exec.LookPath("go"); err == nil {
 		return path, nil
 	}
-	if path := filepath.Join(runtime.GOROOT(), "bin", "go"); runtime.GOROOT() != "" && exists(path) {
-		return path, nil
+	if root := os.Getenv("GOROOT"); root != "" && exists(filepath.Join(root, "bin", "go")) {
+		return filepath.Join(root, "bin", "go"), nil
 	}
 	return "", &Problem{Kind: ErrNoGo, Detail: "no go command on the PATH", Fix: "export PATH=$PATH:/usr/local/go/bin"}
 }
