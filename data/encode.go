@@ -224,7 +224,7 @@ func (c Conversation) learn(otherwise LearnPolicy) LearnPolicy {
 	return otherwise
 }
 
-// learned picks the answers to learn. A blank answer in the history is context, not a lesson in saying nothing.
+// learned picks the answers to learn.
 func (e *encoder) learned(c Conversation, answers []tokenizer.Span) []tokenizer.Span {
 	var out []tokenizer.Span
 	for i, a := range answers {
@@ -232,7 +232,6 @@ func (e *encoder) learned(c Conversation, answers []tokenizer.Span) []tokenizer.
 		switch {
 		case c.Mute != nil && c.Mute[a.Message]:
 		case !last && c.learn(e.cfg.Learn) == LastAnswer:
-		case !last && silent(c.Messages[a.Message]):
 		default:
 			out = append(out, a)
 		}

@@ -29,12 +29,11 @@ func one(t *testing.T, tok data.Tokenizer, r data.Record, cfg data.EncodeConfig)
 func TestWhatIsLearned(t *testing.T) {
 	dialogue := data.Record{
 		Instruction: "q3", Input: "more", Output: "a3", System: "sys",
-		History: [][2]string{{"q1", "a1"}, {"q2", " "}},
+		History: [][2]string{{"q1", "a1"}},
 	}
 	const start, end = "<|im_start|>", "<|im_end|>"
 	head := start + "system\nsys" + end + "\n" + start + "user\nq1" + end + "\n" + start + "assistant\n"
-	middle := "\n" + start + "user\nq2" + end + "\n" + start + "assistant\n" + " " + end + "\n" +
-		start + "user\nq3\nmore" + end + "\n" + start + "assistant\n"
+	middle := "\n" + start + "user\nq3\nmore" + end + "\n" + start + "assistant\n"
 	for _, tt := range []struct {
 		name   string
 		tok    bytesTokenizer
@@ -42,7 +41,7 @@ func TestWhatIsLearned(t *testing.T) {
 		record data.LearnPolicy
 		want   string
 	}{
-		{name: "every answer, but not a blank one", want: head + "[a1" + end + "]" + middle + "[a3" + end + "]"},
+		{name: "every answer", want: head + "[a1" + end + "]" + middle + "[a3" + end + "]"},
 		{name: "last answer", learn: data.LastAnswer, want: head + "a1" + end + middle + "[a3" + end + "]"},
 		{name: "the record decides", record: data.LastAnswer, want: head + "a1" + end + middle + "[a3" + end + "]"},
 		{name: "every token", learn: data.EveryToken, want: "[" + head + "a1" + end + middle + "a3" + end + "]"},

@@ -35,7 +35,7 @@ func Example() {
 		fmt.Println(group.Micro[0].Segments, group.Targets(), "tokens learned; next:", group.Next, err)
 	}
 	// Output:
-	// [{0 68 -1} {68 172 -1}] 50 tokens learned; next: {1 0} <nil>
+	// [{0 68 -1} {68 159 -1}] 50 tokens learned; next: {1 0} <nil>
 }
 
 func ExampleExplain() {
@@ -52,6 +52,13 @@ func ExampleExplain() {
 	}
 	data.Explain(os.Stdout, tok, samples[0])
 	// Output:
+	// record 1: 47 tokens, 8 learned
+	//   <|im_start|>|s|y|s|te|m|↵
+	//   简|短|回|答|<|im_end|>|↵
+	//   <|im_start|>|us|er|↵
+	//   谢|谢|<|im_end|>|↵
+	//   <|im_start|>|ass|i|s|t|an|t|↵
+	// + 不|客|气|<|im_end|>
 }
 
 // A strict reader stops at the first bad record; a lenient one goes on.
@@ -144,9 +151,5 @@ func ExampleSplit() {
 
 // exampleTokenizer is the folder of a small tokenizer with a ChatML template.
 func exampleTokenizer() string {
-	goldens := os.Getenv("FINETUNE_GOLDENS")
-	if goldens == "" {
-		goldens = filepath.Join("..", "testdata", "goldens")
-	}
-	return filepath.Join(goldens, "tokenizer", "chat", "chatml_tools")
+	return filepath.Join("..", "testdata", "goldens", "tokenizer", "chat", "chatml_tools")
 }

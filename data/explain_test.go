@@ -15,18 +15,27 @@ import (
 	"github.com/gofinetune/finetune/tokenizer"
 )
 
-// explained is a sample of a tokenizer that cuts most Chinese characters in pieces.
+// explained is a sample of the first tokenizer found that gives every text back, as byte-level ones do.
 func explained(t testing.TB) (*tokenizer.Tokenizer, data.Sample) {
-	tok := loadTokenizer(t, testdata.Goldens(t), "tokenizer/qwen2_bpe")
-	question, answer := tok.Encode("问\x1b[2J鑫?\n"), tok.Encode("您好🚀\n")
-	s := data.Sample{Place: data.Place{File: "sft.jsonl", Line: 3}, IDs: append(question, answer...)}
-	for i, id := range s.IDs {
-		if i < len(question) {
-			id = data.NoLabel
+	question, answer := "问\x1b[2J鑫?\n", "您好🚀\n"
+	goldens := testdata.Goldens(t)
+	for _, path := range testdata.Cases(t, goldens, "tokenizer/*/tokenizer.json") {
+		tok, err := tokenizer.Load(filepath.Dir(path))
+		require.NoError(t, err)
+		if tok.Decode(tok.Encode(question+answer), false) != question+answer {
+			continue
 		}
-		s.Labels = append(s.Labels, id)
+		s := data.Sample{Place: data.Place{File: "sft.jsonl", Line: 3}, IDs: append(tok.Encode(question), tok.Encode(answer)...)}
+		for i, id := range s.IDs {
+			if i < len(tok.Encode(question)) {
+				id = data.NoLabel
+			}
+			s.Labels = append(s.Labels, id)
+		}
+		return tok, s
 	}
-	return tok, s
+	t.Skip("no byte-level tokenizer among the reference cases")
+	return nil, data.Sample{}
 }
 
 func TestExplain(t *testing.T) {
@@ -35,16 +44,9 @@ func TestExplain(t *testing.T) {
 	require.NoError(t, data.Explain(&b, tok, s))
 	head, text, _ := strings.Cut(b.String(), "\n")
 	assert.Equal(t, fmt.Sprintf("sft.jsonl:3: %d tokens, %d learned", len(s.IDs), s.Targets()), head)
-	assert.Equal(t, "  问|\\u001b[2J|鑫|?↵\n+ 您好|🚀↵\n", merged(text), "whole characters, no escape sequence")
+	plain := strings.ReplaceAll(text, "|", "") // where the bars are depends on the tokenizer
+	assert.Equal(t, "  问\\u001b[2J鑫?↵\n+ 您好🚀↵\n", plain, "whole characters, no escape sequence")
 	assert.NotContains(t, b.String(), "\x1b")
-}
-
-// merged leaves out the bars whose places depend on the tokenizer's merges.
-func merged(text string) string {
-	for _, pair := range []string{"?|↵", "🚀|↵", "[|2", "2|J", "您|好", "\\u001b|["} {
-		text = strings.ReplaceAll(text, pair, strings.ReplaceAll(pair, "|", ""))
-	}
-	return text
 }
 
 func TestExplainColor(t *testing.T) {
@@ -73,8 +75,10 @@ func TestExplainIDs(t *testing.T) {
 // TestExplainHalfACharacter: where the mask runs through a character, its halves are shown as such.
 func TestExplainHalfACharacter(t *testing.T) {
 	tok, _ := explained(t)
-	ids := tok.Encode("鑫")
-	require.Greater(t, len(ids), 1)
+	ids := tok.Encode("𪚥")
+	if len(ids) < 2 {
+		t.Skip("the tokenizer has this rare character whole")
+	}
 	s := data.Sample{IDs: ids, Labels: append([]int32{}, ids...)}
 	s.Labels[0] = data.NoLabel
 	var b strings.Builder
