@@ -44,6 +44,10 @@ func (c EncodeConfig) Validate() error {
 	want(c.Learn >= 0 && c.Learn <= EveryToken, "Learn", "is %d; want EveryAnswer, LastAnswer or EveryToken", c.Learn)
 	want(c.OverLong >= 0 && c.OverLong <= OverLongCutEnd, "OverLong", "is %d; want one of the policies", c.OverLong)
 	want(c.Workers >= 0, "Workers", "is %d; want 0 (all cores) or more", c.Workers)
+	if c.Template != "" {
+		_, err := tokenizer.BuiltInTemplate(c.Template)
+		want(err == nil, "Template", "%v", err)
+	}
 	want(!c.ParseControl || !c.DropControlText, "DropControlText", "contradicts ParseControl")
 	return errors.Join(problems...)
 }
@@ -70,7 +74,7 @@ func Encode(ctx context.Context, tok Tokenizer, source Source, cfg EncodeConfig)
 		return nil, ledger, fmt.Errorf("data: %w", err)
 	}
 	if !tok.HasChatTemplate() && cfg.Template == "" {
-		return nil, ledger, errors.New("data: the checkpoint ships no chat template; name a built-in one in Template (chatml, llama2, …)")
+		return nil, ledger, errors.New("data: the checkpoint ships no chat template; name a built-in one in Template (chatml, llama2, qwen, …)")
 	}
 	e := newEncoder(tok, cfg.withDefaults())
 	var samples []Sample
@@ -139,13 +143,26 @@ type encoder struct {
 
 func newEncoder(tok Tokenizer, cfg EncodeConfig) *encoder {
 	e := &encoder{tok: tok, cfg: cfg, eos: -1}
-	if id, ok := tok.EOS(); ok {
+	if id, ok := endOfText(tok, cfg.Template); ok {
 		e.eos = id
 	}
 	if !cfg.ParseControl {
 		e.control = newControlTokens(tok)
 	}
 	return e
+}
+
+// endOfText is the token that ends an answer: a built-in template may replace the tokenizer's.
+func endOfText(tok Tokenizer, template string) (int32, bool) {
+	t, ok := tok.(*tokenizer.Tokenizer)
+	if !ok || t.HasChatTemplate() {
+		return tok.EOS()
+	}
+	builtIn, err := tokenizer.BuiltInTemplate(template)
+	if err != nil {
+		return tok.EOS()
+	}
+	return builtIn.EOS(t)
 }
 
 func (e *encoder) encode(c Conversation) result {

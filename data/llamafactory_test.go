@@ -33,6 +33,7 @@ type slotTemplate struct {
 	EfficientEOS                    bool   `json:"efficient_eos"`
 	SystemInsideFirstUser           bool   `json:"system_inside_first_user"`
 
+	name string
 	*tokenizer.Tokenizer
 	eos, bos int32 // −1: none
 }
@@ -141,7 +142,7 @@ func loadSlots(t *testing.T, folder string, templates map[string]json.RawMessage
 		} `json:"tokenizer_after"`
 	}
 	readJSON(t, filepath.Join(folder, "info.json"), &info)
-	s := &slotTemplate{eos: -1, bos: -1}
+	s := &slotTemplate{name: info.Template, eos: -1, bos: -1}
 	require.NoError(t, json.Unmarshal(templates[info.Template], s))
 	if info.After.EOS != nil {
 		s.eos = *info.After.EOS
@@ -205,6 +206,31 @@ func compareFactory(t *testing.T, tok *slotTemplate, c factoryCase, r factoryRec
 	}
 	require.Equal(t, ids, samples[0].IDs)
 	require.Equal(t, labels, samples[0].Labels)
+
+	cfg := data.EncodeConfig{MaxLength: 1 << 16, Learn: learn, ParseControl: true, Template: tok.name}
+	require.False(t, tok.Tokenizer.HasChatTemplate())
+	samples, _, err = data.Encode(t.Context(), tok.Tokenizer, source, cfg)
+	require.NoError(t, err)
+	compareBuiltIn(t, tok.Tokenizer, samples[0], ids, labels)
+}
+
+// compareBuiltIn compares a sample of the built-in template of that name. What follows the end of an answer is learned
+// by theirs and is context in ours, or cut off where it is the last.
+func compareBuiltIn(t *testing.T, tok *tokenizer.Tokenizer, s data.Sample, ids, labels []int32) {
+	n := len(s.IDs)
+	require.LessOrEqual(t, n, len(ids))
+	require.Equal(t, ids[:n], s.IDs)
+	require.Empty(t, strings.TrimSpace(tok.Decode(ids[n:], false)), "what we cut off")
+	after := false // in the text after an answer
+	for i := range n {
+		switch {
+		case s.Labels[i] == labels[i]:
+			after = s.Labels[i] != data.NoLabel
+		default:
+			require.True(t, after && s.Labels[i] == data.NoLabel, "token %d: label %d, theirs %d", i, s.Labels[i], labels[i])
+			require.Empty(t, strings.TrimSpace(tok.Decode(ids[i:i+1], false)))
+		}
+	}
 }
 
 func readJSON(t *testing.T, path string, into any) {
