@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
@@ -81,4 +83,46 @@ func checkChatSample(t *testing.T, tok *tokenizer.Tokenizer, c chatCase) {
 		}
 	}
 	require.NotContains(t, c.Mask[n:], 1, "no answer is cut off")
+}
+
+// TestGoldenCutPrompt: with every template, a question that is too long loses its beginning and nothing else: the
+// sample is that of a conversation whose question is an end of the long one.
+func TestGoldenCutPrompt(t *testing.T) {
+	question := strings.Repeat("厨房台面选什么材料? router 🚀 ", 40)
+	for _, path := range testdata.Cases(t, testdata.Goldens(t), "tokenizer/chat/*/cases.jsonl") {
+		t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) {
+			tok, err := tokenizer.Load(filepath.Dir(path))
+			require.NoError(t, err)
+			r := data.Record{Instruction: question, Output: "可以选石英石台面。", System: "简短", History: [][2]string{{"你好", "您好"}}}
+			for _, limit := range []int{150, 151, 153} {
+				cfg := data.EncodeConfig{MaxLength: limit, OverLong: data.OverLongCutPrompt}
+				s, ledger := one(t, tok, r, cfg)
+				assert.Equal(t, 1, ledger.Truncated)
+				assert.LessOrEqual(t, len(s.IDs), limit)
+				assert.Greater(t, len(s.IDs), limit-20, "no more than needed")
+				assert.Contains(t, ledger.Entries[0].Reason, "the oldest 1 of 2 turns dropped; the first ")
+				assert.True(t, isOfSuffix(t, tok, s, r), "the sample of an end of the question")
+			}
+		})
+	}
+}
+
+// isOfSuffix tells whether a sample is that of the record without its history and with an end of its question.
+func isOfSuffix(t *testing.T, tok *tokenizer.Tokenizer, s data.Sample, r data.Record) bool {
+	question := []rune(r.Instruction)
+	r.History = nil
+	for n := 1; n <= len(question); n++ {
+		r.Instruction = string(question[len(question)-n:])
+		if strings.TrimSpace(r.Instruction) == "" {
+			continue
+		}
+		whole, _ := one(t, tok, r, data.EncodeConfig{MaxLength: 1 << 20})
+		if slices.Equal(whole.IDs, s.IDs) && slices.Equal(whole.Labels, s.Labels) {
+			return true
+		}
+		if len(whole.IDs) > len(s.IDs)+20 {
+			return false
+		}
+	}
+	return false
 }
