@@ -231,14 +231,14 @@ func (n *macro) exec(c *context, _ *output) signal {
 // bind makes a callable of a macro; its body sees the scope where it was defined.
 func (n *macro) bind(defined *context) *function {
 	return &function{n.name, func(c *context, a arguments) Value {
-		inner := &context{c.run, &scope{parent: defined.scope, vars: n.arguments(defined, a)}}
+		inner := &context{c.run, &scope{parent: defined.scope, table: n.arguments(defined, a)}}
 		return c.run.call(func() Value { return capture(inner, n.body) })
 	}}
 }
 
 func (n *macro) arguments(c *context, a arguments) map[string]Value {
 	vars := map[string]Value{}
-	inner := &context{c.run, &scope{parent: c.scope, vars: vars}} // defaults see the parameters before them
+	inner := &context{c.run, &scope{parent: c.scope, table: vars}} // defaults see the parameters before them
 	left := slices.Clone(a.named)
 	for i, name := range n.params {
 		if i < len(a.list) {

@@ -6,7 +6,7 @@ import (
 )
 
 // globals are the names that every template knows.
-var globals = &scope{vars: map[string]Value{}}
+var globals = &scope{table: map[string]Value{}}
 
 func init() {
 	for name, f := range map[string]func(*context, arguments) Value{
@@ -18,7 +18,7 @@ func init() {
 		"joiner":          newJoiner,
 		"cycler":          newCycler,
 	} {
-		globals.vars[name] = &function{name, f}
+		globals.table[name] = &function{name, f}
 	}
 }
 

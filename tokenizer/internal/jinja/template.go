@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"maps"
 	"time"
 	"unicode/utf8"
 )
@@ -44,10 +45,7 @@ func (t *Template) Render(vars map[string]Value, o Options) (out Output, err err
 		r.now = time.Now
 	}
 	defer caught(&err, func() int { return r.line })
-	top := &scope{vars: make(map[string]Value, len(vars)+8), parent: globals}
-	for name, v := range vars {
-		top.vars[name] = v
-	}
+	top := &scope{table: maps.Clone(vars), parent: globals}
 	r.root = &output{run: r}
 	execAll(&context{r, top}, t.body, r.root)
 	text := r.root.str()
@@ -67,7 +65,7 @@ type run struct {
 
 // Bounds of one rendering: what a hostile template can cost.
 const (
-	maxSteps  = 20_000_000
+	maxSteps  = 3_000_000
 	maxOutput = 64 << 20 // bytes, of the result and of any string
 	maxDepth  = 400      // of calls
 )
@@ -96,25 +94,52 @@ type context struct {
 // inner is a context whose assignments are not seen outside.
 func (c *context) inner() *context { return &context{c.run, &scope{parent: c.scope}} }
 
+// scope holds variables. Most have a handful, which a walk finds faster than a map does.
 type scope struct {
-	vars   map[string]Value
+	names  []string
+	values []Value
+	table  map[string]Value // in place of the lists, once there are many
 	parent *scope
 }
 
+const manyNames = 12
+
 func (s *scope) get(name string) (Value, bool) {
 	for ; s != nil; s = s.parent {
-		if v, ok := s.vars[name]; ok {
-			return v, true
+		if s.table != nil {
+			if v, ok := s.table[name]; ok {
+				return v, true
+			}
+			continue
+		}
+		for i, n := range s.names {
+			if n == name {
+				return s.values[i], true
+			}
 		}
 	}
 	return nil, false
 }
 
 func (s *scope) set(name string, v Value) {
-	if s.vars == nil {
-		s.vars = map[string]Value{}
+	if s.table != nil {
+		s.table[name] = v
+		return
 	}
-	s.vars[name] = v
+	for i, n := range s.names {
+		if n == name {
+			s.values[i] = v
+			return
+		}
+	}
+	if len(s.names) < manyNames {
+		s.names, s.values = append(s.names, name), append(s.values, v)
+		return
+	}
+	s.table = map[string]Value{name: v}
+	for i, n := range s.names {
+		s.table[n] = s.values[i]
+	}
 }
 
 // output collects text.
