@@ -1,9 +1,10 @@
 // Causal attention over a ragged batch: q is [N, A, D], k and v are [N, K, D] with A a multiple of K, and every segment of the
 // token axis attends to itself and to the segment named as its prefix. There is no padding and no mask tensor.
 //
-// The work is libtorch's flash attention, one call a segment. A segment with a prefix is two calls whose results are joined by
-// their log-sum-exp; the flash backward pass, given the joined output and log-sum-exp, yields each part's exact gradient.
-#include "kernels.hpp"
+// float32 on the CPU is our own kernel (attention_cpu.cc). For other types and devices the work is libtorch's flash attention, one
+// call a segment. A segment with a prefix is two calls whose results are joined by their log-sum-exp; the flash backward pass, given
+// the joined output and log-sum-exp, yields each part's exact gradient.
+#include "attention.hpp"
 
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
@@ -14,10 +15,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 namespace {
-
-struct Segment {
-  int64_t start, end, prefix;
-};
 
 std::vector<Segment> segments_of(const int64_t *flat, int64_t n, int64_t tokens) {
   std::vector<Segment> s(n);
@@ -83,6 +80,14 @@ struct Attention : torch::autograd::Function<Attention> {
     auto segs = segments_of(flat.data(), static_cast<int64_t>(flat.size() / 3), q.size(0));
     auto out = at::empty_like(q, at::MemoryFormat::Contiguous);
     auto lse = at::empty({q.size(1), q.size(0)}, q.options().dtype(accumulate_type(q)));
+    if (fast(q) && fast(k) && fast(v)) {
+      auto qc = q.contiguous(), kc = k.contiguous(), vc = v.contiguous();
+      attend_cpu(qc, kc, vc, segs, static_cast<float>(scale), out, lse);
+      ctx->save_for_backward({qc, kc, vc, out, lse});
+      ctx->saved_data["segments"] = std::move(flat);
+      ctx->saved_data["scale"] = scale;
+      return out;
+    }
     for (const auto &s : segs) {
       if (s.start == s.end) continue;
       auto qs = heads_first(q, s.start, s.end);
@@ -109,6 +114,10 @@ struct Attention : torch::autograd::Function<Attention> {
     auto g = grads[0].contiguous();
     auto dq = at::zeros_like(q, at::MemoryFormat::Contiguous), dk = at::zeros_like(k, at::MemoryFormat::Contiguous),
          dv = at::zeros_like(v, at::MemoryFormat::Contiguous);
+    if (fast(q) && fast(k) && fast(v) && fast(g)) {
+      attend_backward_cpu(g, q, k, v, out, lse, segs, static_cast<float>(scale), dq, dk, dv);
+      return {dq, dk, dv, Tensor(), Tensor()};
+    }
     for (const auto &s : segs) {
       if (s.start == s.end) continue;
       auto qs = heads_first(q, s.start, s.end), gs = heads_first(g, s.start, s.end);
@@ -147,6 +156,11 @@ ft_tensor ft_attention_cached(ft_tensor q, ft_tensor k, ft_tensor v, ft_tensor k
       TORCH_CHECK(before + len <= kc.size(0), "sequence ", i, " needs ", before + len, " places in a cache of ", kc.size(0));
       kc.narrow(0, before, len).copy_(kt.narrow(0, start, len));
       vc.narrow(0, before, len).copy_(vt.narrow(0, start, len));
+      if (fast(qt)) {
+        auto rows = out.narrow(0, start, len);
+        attend_cache_cpu(qt.narrow(0, start, len).contiguous(), kc, vc, before + len, static_cast<float>(scale), rows);
+        continue;
+      }
       auto qs = heads_first(qt, start, end);
       Part p;
       if (len == 1) { // one query sees every key: nothing to mask
