@@ -1,0 +1,134 @@
+// Command compare runs a stage of the SDK and of TRL at its best on one workload, in turn, and prints the ratio:
+//
+//	compare -python PEERS_PYTHON [-rounds 3] [-steps 6] [-default] sft
+//
+// The last line reads like: ratio 3.9 tokens/s (3.7–4.0), memory 0.14 of TRL at its best
+//
+// Run it on an idle machine: beside another busy process OpenMP programs can be ten times slower, and not equally so.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// result is the line that both sides print.
+type result struct {
+	TokensPerSecond float64 `json:"tokens_per_s"`
+	PeakGB          float64 `json:"peak_rss_gb"`
+	FirstStep       float64 `json:"seconds_to_first_step"`
+	TokensPerStep   float64 `json:"tokens_per_step"`
+	Log             []struct {
+		Loss     float64 `json:"loss"`
+		GradNorm float64 `json:"grad_norm"`
+	} `json:"log"`
+}
+
+func main() {
+	python := flag.String("python", os.Getenv("PEERS_PYTHON"), "Python that has torch, transformers, peft, trl and datasets")
+	work := flag.String("work", filepath.Join("out", "bench"), "folder for the workload")
+	rounds := flag.Int("rounds", 3, "runs of each side")
+	steps := flag.Int("steps", 6, "optimizer steps a run")
+	plain := flag.Bool("default", false, "TRL as a user finds it, instead of tuned and with its chunked loss")
+	flag.Parse()
+	if *python == "" || flag.NArg() != 1 || flag.Arg(0) != "sft" {
+		log.Fatal("usage: compare -python PATH [flags] sft   (or PEERS_PYTHON=PATH)")
+	}
+	if err := run(*python, *work, *rounds, *steps, *plain); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(python, work string, rounds, steps int, plain bool) error {
+	if _, err := os.Stat(filepath.Join(work, "adapter")); err != nil {
+		fmt.Fprintln(os.Stderr, "making the workload in", work)
+		if _, err := output(python, filepath.Join("bench", "peers", "workload.py"), work); err != nil {
+			return err
+		}
+	}
+	binary := filepath.Join(work, "sft")
+	if _, err := output("go", "build", "-o", binary, "./bench/sft"); err != nil {
+		return err
+	}
+	peer := []string{filepath.Join("bench", "peers", "trl_run.py"), "sft", work, "--steps", strconv.Itoa(steps)}
+	name := "TRL"
+	if !plain {
+		peer, name = append(peer, "--tuned", "--loss", "chunked_nll"), "TRL at its best"
+	}
+	var ratios, memory []float64
+	for round := range rounds {
+		theirs, err := measure(python, peer...)
+		if err != nil {
+			return err
+		}
+		ours, err := measure(binary, "-steps", strconv.Itoa(steps), work)
+		if err != nil {
+			return err
+		}
+		if err := sameCurve(ours, theirs); err != nil {
+			return err
+		}
+		ratios = append(ratios, ours.TokensPerSecond/theirs.TokensPerSecond)
+		memory = append(memory, ours.PeakGB/theirs.PeakGB)
+		fmt.Printf("round %d: %4.0f tokens/s in %.2f GB (first step after %.2f s)   %s: %4.0f tokens/s in %.2f GB (%.2f s)\n", round+1,
+			ours.TokensPerSecond, ours.PeakGB, ours.FirstStep, name, theirs.TokensPerSecond, theirs.PeakGB, theirs.FirstStep)
+	}
+	slices.Sort(ratios)
+	slices.Sort(memory)
+	fmt.Printf("ratio %.1f tokens/s (%.1f–%.1f), memory %.2f of %s\n", ratios[rounds/2], ratios[0], ratios[rounds-1], memory[rounds/2], name)
+	return nil
+}
+
+// Bounds on the curves: rounding through a few steps, and TRL's own rounding of what it logs.
+const (
+	lossTolerance = 5e-4
+	normTolerance = 5e-3 // relative
+)
+
+// sameCurve holds the two runs' tokens, losses and gradient norms against each other: otherwise they did not do the same work.
+func sameCurve(ours, theirs result) error {
+	if ours.TokensPerStep != theirs.TokensPerStep || len(ours.Log) == 0 {
+		return fmt.Errorf("the sides saw %g and %g tokens a step", ours.TokensPerStep, theirs.TokensPerStep)
+	}
+	for i := range min(len(ours.Log), len(theirs.Log)) {
+		a, b := ours.Log[i], theirs.Log[i]
+		if math.Abs(a.Loss-b.Loss) > lossTolerance || math.Abs(a.GradNorm-b.GradNorm) > normTolerance*math.Max(b.GradNorm, 0.01) {
+			return fmt.Errorf("step %d: loss %g and %g, gradient norm %g and %g: the curves differ", i+1, a.Loss, b.Loss, a.GradNorm, b.GradNorm)
+		}
+	}
+	return nil
+}
+
+// measure runs a program whose last line is its result.
+func measure(name string, args ...string) (r result, err error) {
+	out, err := output(name, args...)
+	if err != nil {
+		return r, err
+	}
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	if err := json.Unmarshal(lines[len(lines)-1], &r); err != nil {
+		return r, fmt.Errorf("%s: the last line is not a result: %w", name, err)
+	}
+	return r, nil
+}
+
+func output(name string, args ...string) ([]byte, error) {
+	c := exec.Command(name, args...)
+	var complaint bytes.Buffer
+	c.Stderr = &complaint
+	out, err := c.Output()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %v: %w", name, args, err), errors.New(complaint.String()))
+	}
+	return out, nil
+}
