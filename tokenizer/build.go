@@ -33,6 +33,7 @@ func build(c *contents, conf config) (*Tokenizer, error) {
 	if t.post, err = parsePost(c.postProcessor, "post_processor", t); err != nil {
 		return nil, err
 	}
+	t.track = t.normalizer != nil && t.splitter.NeedsOrigin()
 	if err := t.buildModel(&c.model); err != nil {
 		return nil, err
 	}
@@ -154,6 +155,14 @@ func (t *Tokenizer) buildMatchers() {
 	t.all = newMatchers(t.added, normalized, func(*addedToken) bool { return true })
 	t.plain = newMatchers(t.added, normalized, func(a *addedToken) bool { return !a.Special })
 	t.all.link(t.plain)
+	for _, a := range t.added {
+		if n := normalized(a.Content); a.Normalized && n != a.Content {
+			if t.shown == nil {
+				t.shown = map[int32]string{}
+			}
+			t.shown[a.ID] = n
+		}
+	}
 }
 
 // modelConfig are the small fields of the model.
@@ -331,6 +340,9 @@ func (t *Tokenizer) joinBytes() {
 	}
 	t.bytes = make([][]byte, len(t.tokens))
 	for id, token := range t.tokens {
+		if shown, ok := t.shown[int32(id)]; ok {
+			token = shown
+		}
 		if raw, ok := bytelevel.Raw(nil, token); ok {
 			t.bytes[id] = raw
 		} else {

@@ -13,6 +13,9 @@ func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	tokens := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if token, ok := t.Token(id); ok && !(skipSpecial && t.special[id]) {
+			if shown, ok := t.shown[id]; ok {
+				token = shown
+			}
 			tokens = append(tokens, token)
 		}
 	}

@@ -70,6 +70,9 @@ func (t *Tokenizer) appendMatched(dst []int32, w *worker, s string, m matchers, 
 			continue
 		}
 		piece := text.Text{S: s[p.start:p.end], First: p.start == 0}
+		if t.track {
+			piece = text.New(piece.S, p.start, true)
+		}
 		if t.normalizer != nil {
 			piece = t.normalizer.Normalize(piece)
 		}
@@ -170,14 +173,12 @@ type fullEncoder struct {
 func (e *fullEncoder) pieces(piece text.Text) {
 	for _, p := range e.t.splitter.Split(nil, piece) {
 		e.w.tokens = e.t.model.Append(e.w.tokens[:0], p.S, &e.w.scratch)
-		at := 0
 		for _, token := range e.w.tokens {
 			shown := e.t.tokens[token.ID]
-			if e.t.surface && token.Len > len(shown) || e.t.surface && e.isUnk(token.ID) {
-				shown = p.S[at : at+token.Len]
+			if e.t.surface && e.isUnk(token.ID) {
+				shown = p.S[token.Start:token.End]
 			}
-			e.add(token.ID, shown, p.Origin(at, at+token.Len))
-			at += token.Len
+			e.add(token.ID, shown, p.Origin(token.Start, token.End))
 		}
 	}
 }

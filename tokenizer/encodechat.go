@@ -145,11 +145,9 @@ func (t *Tokenizer) appendTrackedSpans(out spanTokens, w *worker, s string, p pa
 }
 
 func appendTokens(out spanTokens, cut text.Text, tokens []model.Token) spanTokens {
-	at := 0
 	for _, token := range tokens {
 		out.ids = append(out.ids, token.ID)
-		out.spans = append(out.spans, cut.Origin(at, at+token.Len))
-		at += token.Len
+		out.spans = append(out.spans, cut.Origin(token.Start, token.End))
 	}
 	return out
 }

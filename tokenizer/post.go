@@ -278,8 +278,8 @@ func (s trim) offsets(e Encoding) Encoding {
 	for i, token := range e.Tokens {
 		at := &e.Offsets[i]
 		if n := leading(token, blank); n > 0 {
-			if s.prefixSpace && (i == 0 || at[0] == 0) {
-				n-- // the space that was put before the text is not in the offsets
+			if n == 1 && s.prefixSpace && (i == 0 || at[0] == 0) {
+				n = 0 // the space that was put before the text is not in the offsets
 			}
 			at[0] = min(at[0]+n, at[1])
 		}

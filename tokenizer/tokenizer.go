@@ -10,8 +10,9 @@ import (
 // Tokenizer turns text into token ids and back. It is immutable after [Load] and safe for concurrent use.
 type Tokenizer struct {
 	ids    map[string]int32
-	tokens []string // by id; empty where an id has no token
-	known  []bool   // by id: there is such a token
+	tokens []string         // by id; empty where an id has no token
+	known  []bool           // by id: there is such a token
+	shown  map[int32]string // tokens that decoding writes otherwise: added ones are found, and shown, normalized
 
 	added   []*addedToken // by id, ascending
 	special []bool        // by id
@@ -21,6 +22,7 @@ type Tokenizer struct {
 	normalizer normal.Normalizer // nil for none
 	splitter   split.Sequence
 	cutter     pattern.Cutter // in place of splitter where it is one cutter: nothing is built per piece
+	track      bool           // origins decide how a piece is split: they are followed even where only ids are wanted
 	model      model.Model
 	surface    bool // tokens are shown as the text they cover, so that an unknown one shows what it was
 	post       postProcessor

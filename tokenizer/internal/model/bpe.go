@@ -28,7 +28,7 @@ type BPEConfig struct {
 type BPE struct {
 	config   BPEConfig
 	bytes    [256]int32       // ByteLevel: the symbol of each byte, −1 if none
-	first    []uint64         // ByteLevel: the merge of each two bytes
+	first    []uint64         // plain ByteLevel: the merge of each two bytes
 	whole    map[string]int32 // IgnoreMerges: the tokens as pieces are written
 	chars    charTable
 	fallback [256]int32
@@ -124,9 +124,11 @@ func (m *BPE) addBytes() error {
 			m.bytes[b] = -1
 		}
 	}
-	m.first = make([]uint64, 1<<16)
-	for i := range m.first {
-		m.first[i] = m.pairs.get(m.bytes[i>>8], m.bytes[i&255])
+	if m.config.Prefix == "" && m.config.Suffix == "" && m.unk < 0 {
+		m.first = make([]uint64, 1<<16)
+		for i := range m.first {
+			m.first[i] = m.pairs.get(m.bytes[i>>8], m.bytes[i&255])
+		}
 	}
 	if m.config.IgnoreMerges {
 		m.whole = make(map[string]int32, len(m.config.Vocab))
@@ -143,7 +145,7 @@ func (m *BPE) addBytes() error {
 func (m *BPE) Append(dst []Token, piece string, s *Scratch) []Token {
 	if m.config.IgnoreMerges {
 		if id, ok := m.whole[piece]; ok {
-			return append(dst, Token{id, len(piece)})
+			return append(dst, Token{id, 0, len(piece)})
 		}
 	}
 	s.symbols = m.start(s.symbols[:0], piece)
@@ -152,15 +154,17 @@ func (m *BPE) Append(dst []Token, piece string, s *Scratch) []Token {
 	} else {
 		s.symbols = m.mergeLong(s.symbols, s)
 	}
+	at := 0
 	for _, sym := range s.symbols {
-		dst = append(dst, Token{sym.id, int(sym.len)})
+		dst = append(dst, Token{sym.id, at, at + int(sym.len)})
+		at += int(sym.len)
 	}
 	return dst
 }
 
 // start gives the symbols before any merge.
 func (m *BPE) start(out []symbol, piece string) []symbol {
-	if m.config.ByteLevel && m.config.Prefix == "" && m.config.Suffix == "" && m.unk < 0 {
+	if m.first != nil {
 		for i := range len(piece) {
 			if id := m.bytes[piece[i]]; id >= 0 { // others cannot occur in UTF-8
 				out = append(out, symbol{id, 1})

@@ -1,10 +1,10 @@
 // Package model cuts pieces of text into tokens: BPE, Unigram, WordPiece and WordLevel.
 package model
 
-// Token is one token of a piece.
+// Token is one token of a piece, and the bytes of the piece that it stands for.
 type Token struct {
-	ID  int32
-	Len int // bytes of the piece that it covers
+	ID         int32
+	Start, End int
 }
 
 // Model cuts a piece. It is immutable; the scratch belongs to the goroutine.

@@ -72,7 +72,7 @@ func (m *Unigram) Append(dst []Token, piece string, s *Scratch) []Token {
 				start = int(best[start].start)
 			}
 		}
-		dst = m.put(dst, piece[start:end], best[end].id)
+		dst = m.put(dst, piece, start, end, best[end].id)
 		end = start
 	}
 	for i, j := from, len(dst)-1; i < j; i, j = i+1, j-1 {
@@ -81,24 +81,25 @@ func (m *Unigram) Append(dst []Token, piece string, s *Scratch) []Token {
 	return dst
 }
 
-// put appends a token, or the bytes of an unknown one, last first.
-func (m *Unigram) put(dst []Token, part string, id int32) []Token {
+// put appends a token, or the bytes of an unknown one, last first. Each of the bytes stands for the whole.
+func (m *Unigram) put(dst []Token, piece string, start, end int, id int32) []Token {
 	if id >= 0 && id != m.unk {
-		return append(dst, Token{id, len(part)})
+		return append(dst, Token{id, start, end})
 	}
+	part := piece[start:end]
 	if known, ok := m.lookup(part); ok {
-		return append(dst, Token{known, len(part)})
+		return append(dst, Token{known, start, end})
 	}
 	for i := range len(part) {
 		if m.fallback[part[i]] < 0 {
 			if m.unk < 0 {
 				return dst
 			}
-			return append(dst, Token{m.unk, len(part)})
+			return append(dst, Token{m.unk, start, end})
 		}
 	}
 	for i := len(part) - 1; i >= 0; i-- {
-		dst = append(dst, Token{m.fallback[part[i]], 1})
+		dst = append(dst, Token{m.fallback[part[i]], start, end})
 	}
 	return dst
 }

@@ -36,15 +36,15 @@ func NewWordPiece(vocab map[string]int32, unk, prefix string, most int) (*WordPi
 func (m *WordPiece) Append(dst []Token, piece string, _ *Scratch) []Token {
 	from := len(dst)
 	if utf8.RuneCountInString(piece) > m.max {
-		return append(dst, Token{m.unk, len(piece)})
+		return append(dst, Token{m.unk, 0, len(piece)})
 	}
 	node := uint32(0)
 	for at := 0; at < len(piece); node = m.rest {
 		id, n := m.longest(node, piece[at:])
 		if n == 0 {
-			return append(dst[:from], Token{m.unk, len(piece)})
+			return append(dst[:from], Token{m.unk, 0, len(piece)})
 		}
-		dst = append(dst, Token{id, n})
+		dst = append(dst, Token{id, at, at + n})
 		at += n
 	}
 	return dst
@@ -81,10 +81,10 @@ func NewWordLevel(vocab map[string]int32, unk string) *WordLevel {
 // Append looks a word up.
 func (m *WordLevel) Append(dst []Token, piece string, _ *Scratch) []Token {
 	if id, ok := m.vocab[piece]; ok {
-		return append(dst, Token{id, len(piece)})
+		return append(dst, Token{id, 0, len(piece)})
 	}
 	if m.unk < 0 {
 		return dst
 	}
-	return append(dst, Token{m.unk, len(piece)})
+	return append(dst, Token{m.unk, 0, len(piece)})
 }

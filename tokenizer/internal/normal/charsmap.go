@@ -3,12 +3,14 @@ package normal
 import (
 	"encoding/binary"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
 
 	"github.com/gofinetune/finetune/tokenizer/internal/fault"
 	"github.com/gofinetune/finetune/tokenizer/internal/text"
+	"github.com/gofinetune/finetune/tokenizer/internal/unidata"
 )
 
 // charsmap is SentencePiece's table of replacements: a double array (a trie in one array of 32-bit units) that leads
@@ -92,7 +94,7 @@ func (c *charsmap) Normalize(t text.Text) text.Text {
 			s = s[1:]
 			continue
 		}
-		cluster, _, _, _ := uniseg.FirstGraphemeClusterInString(s, -1)
+		cluster := firstCluster(s)
 		s = s[len(cluster):]
 		if len(cluster) < 6 {
 			if value, ok := c.lookup(cluster); ok {
@@ -113,6 +115,25 @@ func (c *charsmap) Normalize(t text.Text) text.Text {
 		return t
 	}
 	return t.Rewrite(edits, 0)
+}
+
+// firstCluster is the grapheme cluster at the front of s. Marks that are newer than the library's tables belong to it.
+func firstCluster(s string) string {
+	cluster, _, _, _ := uniseg.FirstGraphemeClusterInString(s, -1)
+	last, _ := utf8.DecodeLastRuneInString(cluster)
+	if last == '\r' || last == '\n' || unidata.Is(last, unidata.Cc) {
+		return cluster
+	}
+	for len(cluster) < len(s) {
+		r, n := utf8.DecodeRuneInString(s[len(cluster):])
+		if !unidata.Is(r, unidata.Mark) || unicode.Is(unicode.M, r) {
+			break
+		}
+		cluster = s[:len(cluster)+n]
+		more, _, _, _ := uniseg.FirstGraphemeClusterInString("a"+s[len(cluster):], -1)
+		cluster = s[:len(cluster)+len(more)-1]
+	}
+	return cluster
 }
 
 func (c *charsmap) ascii1(edits []text.Edit, b byte, changed bool) ([]text.Edit, bool) {

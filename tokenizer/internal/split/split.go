@@ -42,6 +42,17 @@ func (s Sequence) Split(dst []text.Text, t text.Text) []text.Text {
 	return dst
 }
 
+// NeedsOrigin tells whether a splitter after the first looks at where its piece comes from. It cannot see that from the
+// place alone: a normalizer may make several pieces of the text's first character.
+func (s Sequence) NeedsOrigin() bool {
+	for i, splitter := range s {
+		if m, ok := splitter.(Metaspace); ok && i > 0 && m.Scheme == "first" {
+			return true
+		}
+	}
+	return false
+}
+
 // Regex cuts at the matches of a pattern.
 type Regex struct {
 	Pattern  pattern.Pattern

@@ -33,11 +33,10 @@ func New(s string, base int, track bool) Text {
 
 // Slice is the part [i, j).
 func (t Text) Slice(i, j int) Text {
-	out := Text{S: t.S[i:j], First: t.First && i == 0}
-	if t.At != nil {
-		out.At = t.At[i:j]
+	if t.At == nil {
+		return Text{S: t.S[i:j], First: t.First && i == 0}
 	}
-	return out
+	return Text{S: t.S[i:j], At: t.At[i:j], First: i < j && t.At[i].Start == 0}
 }
 
 // Origin is the span of the bytes [i, j).
