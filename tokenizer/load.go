@@ -96,6 +96,7 @@ func load(dir string, files []savedFile) (*Tokenizer, error) {
 	if err != nil {
 		return nil, inFile(path, err)
 	}
+	applyFamily(dir, parts)
 	conf.addTo(parts)
 	t, err := build(parts, conf)
 	if err != nil {
