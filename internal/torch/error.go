@@ -46,12 +46,21 @@ func fail(op string, in ...*Tensor) {
 }
 
 func lastError() string {
+	text := pending()
+	if text == "" {
+		return "refused without a reason"
+	}
+	return text
+}
+
+// pending takes the message of a failure that no return value has told; "" when there is none.
+func pending() string {
 	message := C.ft_error()
 	if message == nil {
 		message = (*C.char)(unsafe.Pointer(lib.GetAndResetLastErr()))
 	}
 	if message == nil {
-		return "refused without a reason"
+		return ""
 	}
 	defer C.free(unsafe.Pointer(message))
 	text := C.GoString(message)

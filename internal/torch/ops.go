@@ -1,6 +1,5 @@
 package torch
 
-// #include <stdlib.h>
 // #include "kernels.h"
 import "C"
 
@@ -89,9 +88,8 @@ func (s *Scope) Copy(dst, src *Tensor) {
 	s.NoGrad(func() {
 		d := s.Detach(dst)
 		lib.AtCopy_(d.ctensor(), src.ctensor())
-		if reason := lib.GetAndResetLastErr(); reason != nil {
-			C.free(unsafe.Pointer(reason))
-			panic(&Error{Op: "copy_", Reason: "the shapes do not fit", Inputs: []string{dst.String(), src.String()}})
+		if reason := pending(); reason != "" {
+			panic(&Error{Op: "copy_", Reason: reason, Inputs: []string{dst.String(), src.String()}})
 		}
 		s.Free(d)
 	})

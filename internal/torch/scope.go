@@ -147,6 +147,9 @@ func Release(tensors ...*Tensor) error {
 
 func (t *Tensor) release() {
 	t.check.freed(t)
+	if t.c == nil { // put on the spare list twice, it would become two tensors
+		panic(&Error{Op: "free", Reason: "the tensor was freed before"})
+	}
 	lib.AtFree(t.c)
 	t.c, t.scope = nil, nil
 	live.Add(-1)

@@ -22,6 +22,9 @@ func (t *Tensor) Raw() unsafe.Pointer { return unsafe.Pointer(t.ctensor()) }
 
 func (t *Tensor) ctensor() lib.Ctensor {
 	t.check.used(t)
+	if t.c == nil { // libtorch would read address 0 and take the process along
+		panic(&Error{Op: "use", Reason: "the tensor was freed"})
+	}
 	return t.c
 }
 

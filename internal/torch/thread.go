@@ -4,10 +4,12 @@ package torch
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +21,7 @@ import (
 // token), so that others get their turn. Called on the libtorch thread (from inside another Do) f runs at once.
 func Do(f func(s *Scope)) error {
 	start.Do(startThread)
-	if unix.Gettid() == threadID {
+	if int64(unix.Gettid()) == threadID.Load() {
 		return run(f)
 	}
 	t := task{f: f, done: make(chan error, 1)}
@@ -35,23 +37,33 @@ type task struct {
 var (
 	start    sync.Once
 	tasks    = make(chan task)
-	threadID int
+	threadID atomic.Int64
 )
 
 func startThread() {
 	ready := make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread is libtorch's for the life of the process
-		threadID = unix.Gettid()
-		C.ft_memory_install()
-		C.ft_grad_mode(0)
-		close(ready)
-		for t := range tasks {
-			t.done <- run(t.f)
-		}
-	}()
+	go serve(ready)
 	<-ready
 }
+
+// serve runs tasks for the life of the process.
+func serve(ready chan<- struct{}) {
+	runtime.LockOSThread() // never unlocked: the thread is libtorch's
+	threadID.Store(int64(unix.Gettid()))
+	C.ft_memory_install()
+	C.ft_grad_mode(0)
+	close(ready)
+	var t task
+	defer func() { // only runtime.Goexit gets here: a test that fails inside its task. The next tasks need a thread.
+		startThread()
+		t.done <- errGoexit
+	}()
+	for t = range tasks {
+		t.done <- run(t.f)
+	}
+}
+
+var errGoexit = errors.New("torch: the function given to Do ended its goroutine (runtime.Goexit; in a test, FailNow)")
 
 // run executes f in a new scope on the current thread, which is libtorch's.
 func run(f func(*Scope)) (err error) {
