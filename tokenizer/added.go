@@ -19,8 +19,23 @@ type matcher struct {
 }
 
 type matchNode struct {
-	next  map[byte]int32
+	edges []matchEdge // few: a walk beats a map
 	token *addedToken
+}
+
+type matchEdge struct {
+	b  byte
+	to int32
+}
+
+// next is the node below, −1 if there is none.
+func (n *matchNode) next(b byte) int32 {
+	for _, e := range n.edges {
+		if e.b == b {
+			return e.to
+		}
+	}
+	return -1
 }
 
 // newMatcher builds one; text gives the form in which a token is looked for. No tokens give nil.
@@ -52,14 +67,11 @@ func (m *matcher) add(s string, token *addedToken) {
 	m.first[s[0]] = true
 	at := int32(0)
 	for i := range len(s) {
-		next, ok := m.nodes[at].next[s[i]]
-		if !ok {
+		next := m.nodes[at].next(s[i])
+		if next < 0 {
 			next = int32(len(m.nodes))
 			m.nodes = append(m.nodes, matchNode{})
-			if m.nodes[at].next == nil {
-				m.nodes[at].next = map[byte]int32{}
-			}
-			m.nodes[at].next[s[i]] = next
+			m.nodes[at].edges = append(m.nodes[at].edges, matchEdge{s[i], next})
 		}
 		at = next
 	}
@@ -88,8 +100,8 @@ func (m *matcher) find(s string, from int) (start, end int, token *addedToken) {
 func (m *matcher) longest(s string, i int) (end int, token *addedToken) {
 	at := int32(0)
 	for ; i < len(s); i++ {
-		next, ok := m.nodes[at].next[s[i]]
-		if !ok {
+		next := m.nodes[at].next(s[i])
+		if next < 0 {
 			break
 		}
 		at = next

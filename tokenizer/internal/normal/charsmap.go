@@ -89,12 +89,15 @@ func (c *charsmap) Normalize(t text.Text) text.Text {
 	edits := make([]text.Edit, 0, len(t.S)+8)
 	changed := false
 	for s := t.S; s != ""; {
-		if s[0] < utf8.RuneSelf && (len(s) == 1 || s[1] < utf8.RuneSelf) && s[0] != '\r' { // a cluster by itself
+		cluster := alone(s)
+		if len(cluster) == 1 {
 			edits, changed = c.ascii1(edits, s[0], changed)
 			s = s[1:]
 			continue
 		}
-		cluster := firstCluster(s)
+		if cluster == "" {
+			cluster = firstCluster(s)
+		}
 		s = s[len(cluster):]
 		if len(cluster) < 6 {
 			if value, ok := c.lookup(cluster); ok {
@@ -115,6 +118,25 @@ func (c *charsmap) Normalize(t text.Text) text.Text {
 		return t
 	}
 	return t.Rewrite(edits, 0)
+}
+
+// alone is the first character of s where it is plain to see that nothing joins it: ASCII and Chinese characters
+// before another such. "" otherwise.
+func alone(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if r == '\r' || !joinsNothing(r) {
+		return ""
+	}
+	if n < len(s) {
+		if next, _ := utf8.DecodeRuneInString(s[n:]); !joinsNothing(next) {
+			return ""
+		}
+	}
+	return s[:n]
+}
+
+func joinsNothing(r rune) bool {
+	return r < utf8.RuneSelf || 0x4E00 <= r && r <= 0x9FFF || 0x3000 <= r && r <= 0x3029 || 0xFF01 <= r && r <= 0xFF5E
 }
 
 // firstCluster is the grapheme cluster at the front of s. Marks that are newer than the library's tables belong to it.

@@ -49,6 +49,12 @@ func Parse(regex string) (Finder, error) {
 // Matches covers the whole text with hits and gaps, without empty ones.
 func (p Pattern) Matches(s string) []text.Match {
 	var out []text.Match
+	p.Each(s, func(start, end int, hit bool) { out = append(out, text.Match{Start: start, End: end, Hit: hit}) })
+	return out
+}
+
+// Each calls f for every hit and gap, in order.
+func (p Pattern) Each(s string, f func(start, end int, hit bool)) {
 	at := 0
 	for from := 0; from <= len(s); {
 		start, end := p.Find(s, from)
@@ -60,15 +66,14 @@ func (p Pattern) Matches(s string) []text.Match {
 			continue
 		}
 		if at < start {
-			out = append(out, text.Match{Start: at, End: start})
+			f(at, start, false)
 		}
-		out = append(out, text.Match{Start: start, End: end, Hit: true})
+		f(start, end, true)
 		at, from = end, end
 	}
 	if at < len(s) {
-		out = append(out, text.Match{Start: at, End: len(s)})
+		f(at, len(s), false)
 	}
-	return out
 }
 
 func next(s string, i int) int {

@@ -302,12 +302,10 @@ func propertyOf(name string) (func(rune) bool, bool) {
 	case "word":
 		return unidata.IsWord, true
 	case "alpha", "alphabetic":
-		return func(r rune) bool {
-			return unidata.Is(r, unidata.Letter|unidata.Nl) || unicode.Is(unicode.Other_Alphabetic, r)
-		}, true
+		return unidata.IsAlphabetic, true
 	case "alnum":
 		return func(r rune) bool {
-			return unidata.Is(r, unidata.Letter|unidata.Nl|unidata.Nd) || unicode.Is(unicode.Other_Alphabetic, r)
+			return unidata.IsAlphabetic(r) || unidata.Is(r, unidata.Nd)
 		}, true
 	case "han":
 		return func(r rune) bool {

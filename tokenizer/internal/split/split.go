@@ -62,6 +62,9 @@ type Regex struct {
 
 // Split cuts the text.
 func (r Regex) Split(dst []text.Text, t text.Text) []text.Text {
+	if r.Behavior == "Isolated" || r.Behavior == "Removed" { // the common ones need no list of matches
+		return r.each(dst, t)
+	}
 	matches := r.Pattern.Matches(t.S)
 	if r.Invert {
 		for i := range matches {
@@ -71,6 +74,16 @@ func (r Regex) Split(dst []text.Text, t text.Text) []text.Text {
 	for _, m := range merge(matches, r.Behavior) {
 		dst = append(dst, t.Slice(m.Start, m.End))
 	}
+	return dst
+}
+
+func (r Regex) each(dst []text.Text, t text.Text) []text.Text {
+	keep := func(hit bool) bool { return r.Behavior == "Isolated" || hit == r.Invert }
+	r.Pattern.Each(t.S, func(start, end int, hit bool) {
+		if keep(hit) {
+			dst = append(dst, t.Slice(start, end))
+		}
+	})
 	return dst
 }
 

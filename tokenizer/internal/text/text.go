@@ -59,18 +59,21 @@ type Edit struct {
 func (t Text) Rewrite(edits []Edit, skip int) Text {
 	out := Text{First: t.First}
 	buf := make([]byte, 0, len(t.S)+len(t.S)/8)
-	if t.At != nil {
-		out.At = make([]Span, 0, cap(buf))
+	if t.At == nil {
+		for _, e := range edits {
+			buf = utf8.AppendRune(buf, e.R)
+		}
+		out.S = string(buf)
+		return out
 	}
+	out.At = make([]Span, 0, cap(buf))
 	at := forward(t.S, 0, skip)
 	for _, e := range edits {
 		from := len(buf)
 		buf = utf8.AppendRune(buf, e.R)
-		if t.At != nil {
-			origin := t.origin(at, e.Change > 0)
-			for range len(buf) - from {
-				out.At = append(out.At, origin)
-			}
+		origin := t.origin(at, e.Change > 0)
+		for range len(buf) - from {
+			out.At = append(out.At, origin)
 		}
 		if e.Change <= 0 {
 			at = forward(t.S, at, 1-e.Change)

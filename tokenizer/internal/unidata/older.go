@@ -3,6 +3,7 @@ package unidata
 import (
 	"sort"
 	"strings"
+	"unicode"
 )
 
 // ranges is a sorted list of code point ranges.
@@ -125,3 +126,10 @@ func NoClass(r rune) bool { return r > 0x7F && noClass.has(r) }
 var noClass = set(`7fd 898-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1ace 1df6-1dfa a82c 10d24-10d27 10eab-10eac
 	10efd-10eff 10f46-10f50 10f82-10f85 11070 1133b 1145e 11839-1183a 1193d-1193e 11943 119e0 11a34 11a47 11a99 11d42
 	11d44-11d45 11d97 11f41-11f42 16ff0-16ff1 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef`)
+
+// IsAlphabetic is the property Alphabetic of Unicode 16.0.
+func IsAlphabetic(r rune) bool {
+	return Is(r, Letter|Nl) || r > 0x7F && (unicode.Is(unicode.Other_Alphabetic, r) || newerAlphabetic.has(r))
+}
+
+var newerAlphabetic = set("363-36f 897 1dd3-1de6 10d69 10efc 113b8-113c0 113c2 113c5 113c7-113ca 113cc-113cd 1611e-1612e")
