@@ -2,7 +2,7 @@
 //
 // glibc gives every large block back to the system and pays page faults to get it again, which costs a training step more than
 // some of its arithmetic. Here a block of 64 KiB or more is kept under its rounded size (at most 1/8 above what was asked) until
-// ft_memory_trim.
+// ft_memory_trim. Kept blocks are bounded by the peak of what tensors held.
 #include "kernels.hpp"
 
 #include <c10/core/Allocator.h>
@@ -41,13 +41,28 @@ struct Counting final : c10::Allocator {
     return *c;
   }
 
-  void *from_cache(size_t block) {
-    auto it = free_blocks.find(block);
-    if (it == free_blocks.end() || it->second.empty()) return nullptr;
+  // The smallest kept block that fits without wasting half of itself; block becomes its size. Batches differ in length from step to
+  // step, so a block of exactly the size is rarely at hand.
+  void *from_cache(size_t &block) {
+    auto it = free_blocks.lower_bound(block);
+    if (it == free_blocks.end() || it->first > 2 * block) return nullptr;
     void *p = it->second.back();
     it->second.pop_back();
+    block = it->first;
+    if (it->second.empty()) free_blocks.erase(it);
     cached -= static_cast<int64_t>(block);
     return p;
+  }
+
+  // Gives kept blocks back, the largest first, until what is held and kept stays within an eighth of the peak with block added.
+  void make_room(size_t block) {
+    while (!free_blocks.empty() && live + cached + static_cast<int64_t>(block) > peak + peak / 8) {
+      auto it = std::prev(free_blocks.end());
+      ::free(it->second.back());
+      it->second.pop_back();
+      cached -= static_cast<int64_t>(it->first);
+      if (it->second.empty()) free_blocks.erase(it);
+    }
   }
 
   void trim_locked() {
@@ -75,7 +90,10 @@ struct Counting final : c10::Allocator {
     if (limit > 0 && live + static_cast<int64_t>(n) > limit)
       TORCH_CHECK(false, "out of memory: asked for ", n, " bytes with ", live, " in use and a limit of ", limit);
     void *p = block >= kCached ? from_cache(block) : nullptr;
-    if (!p) p = from_system(block);
+    if (!p) {
+      if (block >= kCached) make_room(block);
+      p = from_system(block);
+    }
     if (!p) {
       trim_locked();
       p = from_system(block);
