@@ -23,7 +23,7 @@ type answerFinder struct {
 	out      jinja.Output
 	prompted bool              // out ends with a generation prompt
 	gaps     map[string]string // by role: what stands between a message of that role and an answer
-	tails    map[bool]string   // without and with tool calls: what follows an answer's text
+	tails    map[bool]string   // without and with tool calls: what follows an answer's text, up to its end
 }
 
 func isAssistant(m Message) bool { return m.Role == "assistant" || m.Role == "model" }
@@ -36,26 +36,41 @@ func (f *answerFinder) find() []byteSpan {
 			continue
 		}
 		span, ok := marked[i]
-		if ok {
-			span.end = f.extend(span, i)
-		} else if len(f.out.GenBytes) > 0 {
+		switch {
+		case ok:
+			span = f.trim(f.extend(span))
+		case f.r.compiled.HasGeneration() && len(f.out.GenBytes) > 0:
 			continue // the template marks answers, and this is none
-		} else if span, ok = f.byPrefixes(i); !ok {
-			continue
+		default:
+			if span, ok = f.byPrefixes(i); !ok {
+				continue
+			}
 		}
 		found = append(found, span)
 	}
 	return found
 }
 
+// trim leaves out the white space after an end-of-turn token.
+func (f *answerFinder) trim(span byteSpan) byteSpan {
+	end := span.start + len(strings.TrimRightFunc(f.out.Text[span.start:span.end], unicode.IsSpace))
+	if end < span.end && f.endsWithControl(span.start, end) {
+		span.end = end
+	}
+	return span
+}
+
 // markedByTemplate gives the {% generation %} blocks by message. Several blocks of one message are joined.
 func (f *answerFinder) markedByTemplate() map[int]byteSpan {
 	found := map[int]byteSpan{}
-	next := 0 // the first assistant message that may come
+	next, before := 0, 0 // the first assistant message that may come, and where the block before ended
 	for _, g := range f.out.GenBytes {
 		i, ok := f.messageIn(g)
-		if !ok { // an empty answer: it belongs to the next message
-			if i = f.nextAssistant(next); i < 0 {
+		if !ok { // none of a message's words: the rest of the answer before, or an empty answer
+			if i = f.nextAssistant(next); next > 0 && strings.TrimSpace(f.out.Text[before:g[0]]) == "" {
+				i = next - 1
+			}
+			if i < 0 {
 				continue
 			}
 		}
@@ -65,7 +80,7 @@ func (f *answerFinder) markedByTemplate() map[int]byteSpan {
 		}
 		span.end = g[1]
 		found[i] = span
-		next = i + 1
+		next, before = i+1, g[1]
 	}
 	return found
 }
@@ -91,27 +106,27 @@ func (f *answerFinder) nextAssistant(i int) int {
 
 // extend includes the end-of-turn token that follows a block: a control token that also follows it when nothing else
 // does, so that it is not the header of the next turn.
-func (f *answerFinder) extend(span byteSpan, i int) int {
+func (f *answerFinder) extend(span byteSpan) byteSpan {
 	end := f.control(f.out, span.end)
-	if end == 0 || endsWithControl(f, span) {
-		return span.end
+	if end == 0 || f.endsWithControl(span.start, span.end) {
+		return span
 	}
-	if i == len(f.messages)-1 && !f.prompted {
-		return end
+	if span.message < len(f.messages)-1 || f.prompted {
+		alone, err := f.r.render(span.message+1, false)
+		if err != nil || len(alone.GenBytes) == 0 || f.control(alone, alone.GenBytes[len(alone.GenBytes)-1][1]) == 0 {
+			return span
+		}
 	}
-	alone, err := f.r.render(i+1, false)
-	if err != nil || len(alone.GenBytes) == 0 || f.control(alone, alone.GenBytes[len(alone.GenBytes)-1][1]) == 0 {
-		return span.end
-	}
-	return end
+	span.end = end
+	return span
 }
 
 // maxControl is more than the length of any control token in use.
 const maxControl = 128
 
-func endsWithControl(f *answerFinder, span byteSpan) bool {
-	for at := span.end - 1; at >= max(span.start, span.end-maxControl); at-- {
-		if f.control(f.out, at) == span.end {
+func (f *answerFinder) endsWithControl(start, end int) bool {
+	for at := end - 1; at >= max(start, end-maxControl); at-- {
+		if f.control(f.out, at) == end {
 			return true
 		}
 	}
@@ -130,9 +145,9 @@ func (f *answerFinder) control(out jinja.Output, at int) int {
 	return end
 }
 
-// firstControl is the end of the first control token in a range, 0 if there is none.
-func (f *answerFinder) firstControl(out jinja.Output, from, to int) int {
-	for at := from; at < to; at++ {
+// lastControl is the end of the last control token that lies within a range, 0 if there is none.
+func (f *answerFinder) lastControl(out jinja.Output, from, to int) int {
+	for at := to - 1; at >= from; at-- {
 		if end := f.control(out, at); end > 0 && end <= to {
 			return end
 		}
@@ -165,9 +180,9 @@ func (f *answerFinder) byPrefixes(i int) (byteSpan, bool) {
 		start = textStart
 	}
 	if !ok || textEnd < start {
-		textEnd = start
+		textStart, textEnd = start, start
 	}
-	return byteSpan{start, f.end(i, start, textEnd), i}, true
+	return byteSpan{start, f.end(i, start, textStart, textEnd), i}, true
 }
 
 // start is where the header of an answer ends.
@@ -190,12 +205,16 @@ func (f *answerFinder) start(i int) (int, bool) {
 			gap = prompt.Text[end:]
 		}
 	}
-	switch common := commonPrefix(prompt.Text, f.out.Text); {
-	case common == len(prompt.Text):
+	common := commonPrefix(prompt.Text, f.out.Text)
+	if common == len(prompt.Text) {
 		if gap != "" {
 			f.gaps[f.messages[i-1].Role] = gap
 		}
 		return common, true
+	}
+	switch header := f.header(i, prompt.Text, before); {
+	case header > 0:
+		return header, true
 	case common > before && common > 0:
 		return common, true
 	case gap == "":
@@ -205,43 +224,74 @@ func (f *answerFinder) start(i int) (int, bool) {
 	return before + commonPrefix(gap, f.out.Text[before:]), true
 }
 
-// end is where an answer ends whose text ends at textEnd: after the end-of-turn token, if there is one.
-func (f *answerFinder) end(i, start, textEnd int) int {
-	tail, known := f.tails[f.messages[i].ToolCalls != nil]
-	if end, ok := f.afterTail(tail, textEnd); known && ok {
-		return end
+// header is the end of the whole header of an answer where it stands before the answer's text, though the turns before
+// are shown otherwise than when the header is all that follows them. 0 if it is not there.
+func (f *answerFinder) header(i int, prompt string, before int) int {
+	textStart, _, ok := shown(f.out, i)
+	bare, err := f.r.render(i, false)
+	if !ok || err != nil || textStart < before {
+		return 0
 	}
-	alone, err := f.r.render(i+1, false)
-	if err != nil {
+	header, found := strings.CutPrefix(prompt, bare.Text)
+	at := strings.LastIndex(f.out.Text[before:textStart], header)
+	if !found || header == "" || at < 0 {
+		return 0
+	}
+	return before + at + len(header)
+}
+
+// end is where an answer ends: after the end-of-turn token, if there is one. Its text was seen from textStart to
+// textEnd.
+func (f *answerFinder) end(i, start, textStart, textEnd int) int {
+	calls := f.messages[i].ToolCalls != nil
+	if tail, known := f.tails[calls]; known && !calls && strings.HasPrefix(f.out.Text[textEnd:], tail) {
+		return textEnd + len(tail)
+	}
+	alone, aloneStart, aloneEnd, ok := f.alone(i, start, textStart)
+	if !ok {
 		return textEnd
 	}
-	_, end, ok := shown(alone, i)
-	if !ok {
-		if end = commonPrefix(alone.Text, f.out.Text); end < start {
-			return textEnd
-		}
-		end = start
+	// The next message may show this one's words again (the name of the tool that answers): only as much as the
+	// message alone has.
+	if size := aloneEnd - aloneStart; strings.HasPrefix(f.out.Text[start:], alone.Text[aloneStart:aloneEnd]) {
+		textEnd = start + size
 	}
-	tail = alone.Text[end:]
-	if after, ok := f.afterTail(tail, textEnd); ok {
-		f.tails[f.messages[i].ToolCalls != nil] = tail
-		return after
-	}
+	tail := alone.Text[aloneEnd:]
 	common := commonPrefix(tail, f.out.Text[textEnd:])
+	if end := f.lastControl(alone, aloneEnd, len(alone.Text)); end > 0 && end-aloneEnd <= common {
+		f.tails[calls] = tail[:end-aloneEnd]
+		return textEnd + end - aloneEnd
+	}
 	// Another control token in the same place ends the turn when others follow (<|end|> in place of <|return|>).
-	if f.control(alone, end+common) > 0 {
+	if f.control(alone, aloneEnd+common) > 0 {
 		if after := f.control(f.out, textEnd+common); after > 0 {
 			return after
 		}
 	}
+	if end := f.lastControl(f.out, textEnd, textEnd+common); end > 0 {
+		return end
+	}
 	return textEnd + len(strings.TrimRightFunc(tail[:common], unicode.IsSpace))
 }
 
-// afterTail follows a known tail up to and with its first control token.
-func (f *answerFinder) afterTail(tail string, at int) (int, bool) {
-	common := commonPrefix(tail, f.out.Text[at:])
-	end := f.firstControl(f.out, at, at+common)
-	return end, end > 0
+// alone renders the conversation up to an answer, and finds where the answer starts and its text ends there.
+func (f *answerFinder) alone(i, start, textStart int) (out jinja.Output, from, to int, ok bool) {
+	if out = f.out; i < len(f.messages)-1 || f.prompted {
+		var err error
+		if out, err = f.r.render(i+1, false); err != nil {
+			return out, 0, 0, false
+		}
+	}
+	first, to, ok := shown(out, i)
+	switch {
+	case strings.HasPrefix(out.Text, f.out.Text[:start]):
+		from = start
+	case ok: // turns before are shown otherwise: the same distance from the message's text
+		from = max(0, first-(textStart-start))
+	default:
+		return out, 0, 0, false
+	}
+	return out, from, max(from, to), true
 }
 
 // commonPrefix is the length of what two texts begin with, in whole characters.

@@ -66,7 +66,10 @@ func (n *generation) exec(c *context, out *output) signal {
 	points := &output{}
 	points.write(text)
 	c.run.points = append(c.run.points, [2]int{root.points, root.points + points.points})
-	c.run.bytes = append(c.run.bytes, [2]int{len(root.b), len(root.b) + len(text.S)})
+	c.run.blocks++
+	if text.S != "" { // the mark goes where the text goes, out of macros, too
+		text.gens = []Mark{{0, len(text.S), c.run.blocks}}
+	}
 	out.write(text)
 	return goOn
 }

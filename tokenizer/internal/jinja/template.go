@@ -35,7 +35,7 @@ type Output struct {
 	Text        string
 	Marks       []Mark   // the parts that came from data
 	Generations [][2]int // of each {% generation %}: its range in code points, as the reference counts it
-	GenBytes    [][2]int // the same in bytes
+	GenBytes    [][2]int // where their text is, in bytes; without those that hold none
 }
 
 // Render runs a template over its variables.
@@ -49,7 +49,22 @@ func (t *Template) Render(vars map[string]Value, o Options) (out Output, err err
 	r.root = &output{run: r}
 	execAll(&context{r, top}, t.body, r.root)
 	text := r.root.str()
-	return Output{text.S, text.marks, r.points, r.bytes}, nil
+	return Output{text.S, text.marks, r.points, blockRanges(text.gens)}, nil
+}
+
+// blockRanges joins the marks of each block.
+func blockRanges(gens []Mark) [][2]int {
+	var out [][2]int
+	last := 0
+	for _, m := range gens {
+		if m.Source == last {
+			out[len(out)-1][1] = m.End
+		} else {
+			out = append(out, [2]int{m.Start, m.End})
+		}
+		last = m.Source
+	}
+	return out
 }
 
 // run is one rendering.
@@ -60,7 +75,7 @@ type run struct {
 	steps  int
 	depth  int
 	points [][2]int
-	bytes  [][2]int
+	blocks int // {% generation %} blocks so far
 }
 
 // Bounds of one rendering: what a hostile template can cost.

@@ -23,7 +23,8 @@ type Mark struct {
 // Str is a string.
 type Str struct {
 	S     string
-	marks []Mark // ascending, disjoint
+	marks []Mark // what came from data; ascending, disjoint
+	gens  []Mark // what stood in {% generation %}, the source being the number of the block
 }
 
 // Text is a string of the template's own, or of its configuration: not marked as data.
@@ -34,15 +35,19 @@ func Data(s string, source int) Str {
 	if s == "" {
 		return Str{}
 	}
-	return Str{s, []Mark{{0, len(s), source}}}
+	return Str{S: s, marks: []Mark{{0, len(s), source}}}
 }
 
 // slice is the byte range [i, j).
 func (s Str) slice(i, j int) Str {
-	out := Str{S: s.S[i:j]}
-	for _, m := range s.marks {
+	return Str{s.S[i:j], sliceMarks(s.marks, i, j), sliceMarks(s.gens, i, j)}
+}
+
+func sliceMarks(marks []Mark, i, j int) []Mark {
+	var out []Mark
+	for _, m := range marks {
 		if m.Start < j && m.End > i {
-			out.marks = append(out.marks, Mark{max(m.Start, i) - i, min(m.End, j) - i, m.Source})
+			out = append(out, Mark{max(m.Start, i) - i, min(m.End, j) - i, m.Source})
 		}
 	}
 	return out
@@ -77,24 +82,30 @@ func (s Str) like(text string) Str {
 type builder struct {
 	b     []byte
 	marks []Mark
+	gens  []Mark
 }
 
 func (b *builder) add(s Str) {
-	from := len(b.b)
+	b.marks = addMarks(b.marks, s.marks, len(b.b))
+	b.gens = addMarks(b.gens, s.gens, len(b.b))
 	b.b = append(b.b, s.S...)
-	for _, m := range s.marks {
+}
+
+func addMarks(dst, marks []Mark, from int) []Mark {
+	for _, m := range marks {
 		m.Start, m.End = m.Start+from, m.End+from
-		if n := len(b.marks); n > 0 && b.marks[n-1].End == m.Start && b.marks[n-1].Source == m.Source {
-			b.marks[n-1].End = m.End
+		if n := len(dst); n > 0 && dst[n-1].End == m.Start && dst[n-1].Source == m.Source {
+			dst[n-1].End = m.End
 		} else {
-			b.marks = append(b.marks, m)
+			dst = append(dst, m)
 		}
 	}
+	return dst
 }
 
 func (b *builder) text(s string) { b.b = append(b.b, s...) }
 
-func (b *builder) str() Str { return Str{string(b.b), b.marks} }
+func (b *builder) str() Str { return Str{string(b.b), b.marks, b.gens} }
 
 func concat(parts ...Str) Str {
 	var b builder
