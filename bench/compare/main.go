@@ -1,6 +1,6 @@
 // Command compare runs a stage of the SDK and of TRL at its best on one workload, in turn, and prints the ratio:
 //
-//	compare -python PEERS_PYTHON [-rounds 3] [-steps 6] [-default] sft
+//	compare -python PEERS_PYTHON [-rounds 3] [-steps 6] [-default] [sft]
 //
 // The last line reads like: ratio 3.9 tokens/s (3.7–4.0), memory 0.14 of TRL at its best
 //
@@ -41,8 +41,8 @@ func main() {
 	steps := flag.Int("steps", 6, "optimizer steps a run")
 	plain := flag.Bool("default", false, "TRL as a user finds it, instead of tuned and with its chunked loss")
 	flag.Parse()
-	if *python == "" || flag.NArg() != 1 || flag.Arg(0) != "sft" {
-		log.Fatal("usage: compare -python PATH [flags] sft   (or PEERS_PYTHON=PATH)")
+	if *python == "" || flag.NArg() > 1 || flag.NArg() == 1 && flag.Arg(0) != "sft" {
+		log.Fatal("usage: compare -python PATH [flags] [sft]   (or PEERS_PYTHON=PATH)")
 	}
 	if err := run(*python, *work, *rounds, *steps, *plain); err != nil {
 		log.Fatal(err)
