@@ -175,4 +175,3 @@ func parameters(t *testing.T, m *model.Model) memory {
 	}))
 	return set
 }
-
