@@ -112,7 +112,7 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 	unlock, err := lock(t.Context(), m.root, newProgress(m.log))
 	require.NoError(t, err)
 	defer unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err = Install(ctx, m.config())
 	assert.ErrorIs(t, err, ErrLocked)
