@@ -72,6 +72,7 @@ func operate(op string, a, b Value) Value {
 		}
 		if x, ok := a.(*List); ok {
 			if y, ok := b.(*List); ok && x.kind == y.kind && x.kind <= isTuple {
+				checkSize(len(x.Items) + len(y.Items))
 				return &List{Items: append(append([]Value{}, x.Items...), y.Items...), kind: x.kind}
 			}
 			raise(`can only concatenate %s (not "%s") to %s`, typeName(a), typeName(b), typeName(a))
@@ -112,8 +113,8 @@ func repeat(v, times Value) (Value, bool) {
 		if v.kind > isTuple {
 			return nil, false
 		}
-		if n > 0 && len(v.Items) > maxSteps/n {
-			raise("a list longer than %d elements", maxSteps)
+		if n > 0 && len(v.Items) > maxItems/n {
+			checkSize(maxItems + 1)
 		}
 		out := &List{kind: v.kind}
 		for range n {

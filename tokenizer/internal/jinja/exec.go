@@ -106,12 +106,11 @@ func checkName(name string) {
 
 // loop is the variable loop.
 type loop struct {
-	items     []Value
-	at        int
-	depth     int
-	changed   []Value
-	recurse   func(c *context, items []Value, depth int) Value
-	iterating bool
+	items   []Value
+	at      int
+	depth   int
+	changed []Value
+	recurse func(c *context, items []Value, depth int) Value
 }
 
 // take gives what is left to walk: a template may iterate over loop itself.

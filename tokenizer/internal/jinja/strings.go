@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -111,9 +112,11 @@ func (s Str) split(a arguments, fromRight bool) Value {
 			if i < 0 {
 				break
 			}
-			cuts = append([][2]int{{i, i + len(sep)}}, cuts...)
+			cuts = append(cuts, [2]int{i, i + len(sep)})
+			checkSize(len(cuts))
 			end = i
 		}
+		slices.Reverse(cuts)
 	} else {
 		for at := 0; most < 0 || len(cuts) < most; {
 			i := strings.Index(s.S[at:], sep)
@@ -121,6 +124,7 @@ func (s Str) split(a arguments, fromRight bool) Value {
 				break
 			}
 			cuts = append(cuts, [2]int{at + i, at + i + len(sep)})
+			checkSize(len(cuts))
 			at += i + len(sep)
 		}
 	}
@@ -138,6 +142,7 @@ func (s Str) fields(most int, fromRight bool) Value {
 	out := NewList()
 	s = s.trim(isSpace, true, true)
 	for s.S != "" {
+		checkSize(len(out.Items))
 		if most >= 0 && len(out.Items) == most {
 			break
 		}
@@ -152,20 +157,18 @@ func (s Str) fields(most int, fromRight bool) Value {
 		}
 		if fromRight {
 			_, n := utf8.DecodeRuneInString(s.S[i:])
-			out.Items = append([]Value{s.slice(i+n, len(s.S))}, out.Items...)
+			out.Items = append(out.Items, s.slice(i+n, len(s.S)))
 			s = s.slice(0, i).trim(isSpace, false, true)
 		} else {
 			out.Items = append(out.Items, s.slice(0, i))
 			s = s.slice(i, len(s.S)).trim(isSpace, true, false)
 		}
 	}
-	if s.S == "" {
-		return out
+	if s.S != "" {
+		out.Items = append(out.Items, s)
 	}
 	if fromRight {
-		out.Items = append([]Value{s}, out.Items...)
-	} else {
-		out.Items = append(out.Items, s)
+		slices.Reverse(out.Items)
 	}
 	return out
 }
@@ -185,6 +188,7 @@ func (s Str) lines(keep bool) Value {
 			end = after
 		}
 		out.Items = append(out.Items, s.slice(at, end))
+		checkSize(len(out.Items))
 		at = after
 	}
 	return out
@@ -227,9 +231,6 @@ func (s Str) replace(old, replacement Str, most int) Str {
 		b.add(s.slice(at, at+i))
 		b.add(replacement)
 		at += i + len(old.S)
-		if len(b.b) > maxOutput {
-			raise("a string longer than %d bytes", maxOutput)
-		}
 	}
 	b.add(s.slice(at, len(s.S)))
 	return b.str()

@@ -40,7 +40,7 @@ type Output struct {
 
 // Render runs a template over its variables.
 func (t *Template) Render(vars map[string]Value, o Options) (out Output, err error) {
-	r := &run{now: o.Now}
+	r := &run{now: o.Now, began: time.Now()}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -71,6 +71,7 @@ func blockRanges(gens []Mark) [][2]int {
 type run struct {
 	root   *output
 	now    func() time.Time
+	began  time.Time
 	line   int
 	steps  int
 	depth  int
@@ -81,13 +82,18 @@ type run struct {
 // Bounds of one rendering: what a hostile template can cost.
 const (
 	maxSteps  = 3_000_000
-	maxOutput = 64 << 20 // bytes, of the result and of any string
-	maxDepth  = 400      // of calls
+	maxTime   = 5 * time.Second // few steps can cost much, on long strings
+	maxOutput = 16 << 20        // bytes, of the result and of any string
+	maxItems  = 1_000_000       // of any list
+	maxDepth  = 400             // of calls
 )
 
 func (r *run) step() {
 	if r.steps++; r.steps > maxSteps {
 		raise("the template runs for more than %d steps", maxSteps)
+	}
+	if r.steps%64 == 0 && time.Since(r.began) > maxTime {
+		raise("the template runs for more than %v", maxTime)
 	}
 }
 
@@ -167,9 +173,6 @@ type output struct {
 func (o *output) write(s Str) {
 	o.add(s)
 	o.points += utf8.RuneCountInString(s.S)
-	if len(o.b) > maxOutput {
-		raise("the result is longer than %d bytes", maxOutput)
-	}
 }
 
 func execAll(c *context, body []stmt, out *output) signal {

@@ -46,7 +46,7 @@ func (s Str) slice(i, j int) Str {
 func sliceMarks(marks []Mark, i, j int) []Mark {
 	var out []Mark
 	for _, m := range marks {
-		if m.Start < j && m.End > i {
+		if i < j && m.Start < j && m.End > i {
 			out = append(out, Mark{max(m.Start, i) - i, min(m.End, j) - i, m.Source})
 		}
 	}
@@ -55,13 +55,21 @@ func sliceMarks(marks []Mark, i, j int) []Mark {
 
 // chars are the characters as strings.
 func (s Str) chars() []Value {
-	out := make([]Value, 0, len(s.S))
+	out := make([]Value, 0, min(len(s.S), maxItems))
 	for i := 0; i < len(s.S); {
 		_, n := utf8.DecodeRuneInString(s.S[i:])
 		out = append(out, s.slice(i, i+n))
 		i += n
+		checkSize(len(out))
 	}
 	return out
+}
+
+// checkSize bounds a list that is being built.
+func checkSize(n int) {
+	if n > maxItems {
+		raise("a list longer than %d elements", maxItems)
+	}
 }
 
 // like marks the whole of text if any part of s is marked: for operations that do not follow single characters.
@@ -89,6 +97,9 @@ func (b *builder) add(s Str) {
 	b.marks = addMarks(b.marks, s.marks, len(b.b))
 	b.gens = addMarks(b.gens, s.gens, len(b.b))
 	b.b = append(b.b, s.S...)
+	if len(b.b) > maxOutput {
+		raise("a string longer than %d bytes", maxOutput)
+	}
 }
 
 func addMarks(dst, marks []Mark, from int) []Mark {

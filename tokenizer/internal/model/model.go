@@ -20,7 +20,6 @@ type Scratch struct {
 	links   []link
 	heap    []candidate
 	lattice []lattice
-	bytes   []byte
 	cache   cache
 }
 
