@@ -12,8 +12,12 @@ func (m *Model) newCache(s *torch.Scope, slots, capacity int) *cache {
 	c := &cache{capacity: capacity}
 	shape := []int64{int64(slots), int64(capacity), int64(m.Config.NumKVHeads), int64(m.Config.HeadDim)}
 	for range m.blocks {
-		c.keys = append(c.keys, s.Own(s.Empty(m.dtype, m.device, shape...)))
-		c.values = append(c.values, s.Own(s.Empty(m.dtype, m.device, shape...)))
+		c.keys = append(c.keys, s.Empty(m.dtype, m.device, shape...))
+		c.values = append(c.values, s.Empty(m.dtype, m.device, shape...))
+	}
+	for i := range c.keys { // owned only when all of them are there
+		s.Own(c.keys[i])
+		s.Own(c.values[i])
 	}
 	return c
 }

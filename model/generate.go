@@ -21,22 +21,40 @@ type GenerateConfig struct {
 	Chat      tokenizer.ChatOptions
 }
 
-const defaultMaxTokens = 256
+const (
+	defaultMaxTokens = 256
+	mostTokens       = 1 << 30 // the cache's size must not overflow
+)
 
 func (c GenerateConfig) validate(m *Model) error {
+	if err := m.usable(); err != nil {
+		return err
+	}
 	var problems []error
 	want := func(ok bool, field, format string, args ...any) {
 		if !ok {
 			problems = append(problems, fmt.Errorf("model: "+field+" "+format, args...))
 		}
 	}
-	want(c.MaxTokens >= 0, "MaxTokens", "is %d; want 0 (%d) or more", c.MaxTokens, defaultMaxTokens)
+	want(c.MaxTokens >= 0 && c.MaxTokens <= mostTokens, "MaxTokens", "is %d; want 0 (%d) to %d", c.MaxTokens, defaultMaxTokens, mostTokens)
 	want(c.Temperature >= 0, "Temperature", "is %g; want 0 (greedy) or more", c.Temperature)
 	want(c.TopK >= 0, "TopK", "is %d; want 0 (all) or more", c.TopK)
 	want(c.TopP >= 0 && c.TopP <= 1, "TopP", "is %g; want 0 to 1", c.TopP)
 	want(c.MinP >= 0 && c.MinP <= 1, "MinP", "is %g; want 0 to 1", c.MinP)
+	want(c.NoRepeatNGram >= 0, "NoRepeatNGram", "is %d; want 0 (off) or more", c.NoRepeatNGram)
 	want(c.RepetitionPenalty >= 0, "RepetitionPenalty", "is %g; want 0 (none) or more", c.RepetitionPenalty)
-	return errors.Join(append(problems, m.usable())...)
+	for _, id := range c.Stop {
+		want(id >= 0 && int(id) < m.Config.VocabSize, "Stop", "has id %d; want 0 to %d, the vocabulary's", id, m.Config.VocabSize-1)
+	}
+	return errors.Join(problems...)
+}
+
+// stops are the ids that end the text.
+func (c GenerateConfig) stops(m *Model) []int32 {
+	if c.Stop != nil {
+		return c.Stop
+	}
+	return m.EndTokens()
 }
 
 // Generate continues prompt token by token. The sequence ends after a stop token (which is yielded), after MaxTokens, when ctx is
@@ -101,11 +119,15 @@ func (m *Model) Chat(ctx context.Context, messages []tokenizer.Message, c Genera
 			yield("", err)
 			return
 		}
+		stop := c.stops(m)
 		text := m.Tokenizer.NewDecoder(true)
 		for id, err := range m.Generate(ctx, chat.IDs, c) {
 			if err != nil {
 				yield("", err)
 				return
+			}
+			if slices.Contains(stop, id) { // it ends the text and is none, special token or not
+				continue
 			}
 			if piece := text.Push(id); piece != "" && !yield(piece, nil) {
 				return
@@ -134,12 +156,9 @@ func (m *Model) newGeneration(prompts [][]int32, c GenerateConfig) (*generation,
 	if err := c.validate(m); err != nil {
 		return nil, err
 	}
-	g := &generation{m: m, config: c, stop: c.Stop, left: c.MaxTokens, cached: make([]int, len(prompts))}
+	g := &generation{m: m, config: c, stop: c.stops(m), left: c.MaxTokens, cached: make([]int, len(prompts))}
 	if g.left == 0 {
 		g.left = defaultMaxTokens
-	}
-	if g.stop == nil {
-		g.stop = m.EndTokens()
 	}
 	longest := 0
 	for i, p := range prompts {
@@ -188,6 +207,9 @@ func (g *generation) step() error {
 	})
 	if err != nil {
 		return fmt.Errorf("model: generation: %w", err)
+	}
+	if slices.ContainsFunc(scores, func(x float32) bool { return x != x }) {
+		return errors.New("model: generation: the logits are NaN: a weight is NaN or infinite, or the numbers have overflowed " + g.m.dtype.String())
 	}
 	g.extend(scores)
 	return nil

@@ -6,7 +6,8 @@ import "github.com/gofinetune/finetune/internal/torch"
 type Linear struct {
 	Name         string // the module in the checkpoint: model.layers.0.self_attn.q_proj
 	Weight, Bias *Parameter
-	index        uint64 // position in Model.Linears; keeps the dropout of two modules apart
+	Merged       []Adapter // those folded into Weight, in the order they were
+	index        uint64    // position in Model.Linears; keeps the dropout of two modules apart
 	adapter      Adapter
 }
 

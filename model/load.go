@@ -41,7 +41,7 @@ func Load(ctx context.Context, dir string, c LoadConfig) (*Model, error) {
 			return nil, err
 		}
 	}
-	generation, err := readGeneration(dir)
+	generation, err := readGeneration(dir, config.VocabSize)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +62,21 @@ func loadTokenizer(dir string, config *arch.Config) (*tokenizer.Tokenizer, error
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if tok.Size() > config.VocabSize {
-		return nil, fmt.Errorf("model: %s: the tokenizer has ids up to %d, the embedding (config.json: vocab_size) only %d rows; "+
-			"use the tokenizer that belongs to these weights, or extend the vocabulary", dir, tok.Size()-1, config.VocabSize)
+	if err := fits(tok, config); err != nil {
+		return nil, fmt.Errorf("model: %s: %w", dir, err)
 	}
 	return tok, nil
+}
+
+// ErrVocabMismatch is a tokenizer with ids beyond the embedding: they would read outside the table.
+var ErrVocabMismatch = errors.New("the tokenizer does not fit the embedding")
+
+func fits(tok *tokenizer.Tokenizer, config *arch.Config) error {
+	if tok.Size() <= config.VocabSize {
+		return nil
+	}
+	return fmt.Errorf("%w: it has ids up to %d, the embedding (config.json: vocab_size) only %d rows; "+
+		"use the tokenizer that belongs to these weights, or extend the vocabulary", ErrVocabMismatch, tok.Size()-1, config.VocabSize)
 }
 
 func (c LoadConfig) place(config *arch.Config) (torch.DType, torch.Device, error) {

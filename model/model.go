@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model/arch"
@@ -17,8 +18,8 @@ type Model struct {
 	Config    *arch.Config
 	Tokenizer *tokenizer.Tokenizer // nil when the checkpoint has none
 
-	dir        string // where it was loaded from, "" when made at random
-	generation generationFile
+	dir        string          // where it was loaded from, "" when made at random
+	generation *generationFile // nil when the checkpoint has none
 	dtype      torch.DType
 	device     torch.Device
 	parameters []*Parameter
@@ -102,6 +103,9 @@ func (m *Model) Close() error {
 	})
 }
 
+// Closed says whether Close was called.
+func (m *Model) Closed() bool { return m.closed }
+
 func (m *Model) usable() error {
 	if m == nil {
 		return errors.New("model: is nil")
@@ -116,7 +120,7 @@ func (m *Model) usable() error {
 func build(s *torch.Scope, c *arch.Config, dtype torch.DType, device torch.Device) *Model {
 	m := &Model{Config: c, dtype: dtype, device: device, byName: map[string]*Parameter{}}
 	for _, p := range c.Parameters {
-		own := &Parameter{Parameter: p, Tensor: s.Own(s.Empty(dtype, device, p.Shape...))}
+		own := &Parameter{Parameter: p, Tensor: s.Empty(dtype, device, p.Shape...)}
 		m.parameters = append(m.parameters, own)
 		m.byName[p.Name] = own
 	}
@@ -125,12 +129,17 @@ func build(s *torch.Scope, c *arch.Config, dtype torch.DType, device torch.Devic
 		m.blocks = append(m.blocks, newBlock(m, layer))
 	}
 	m.norm = m.must("model.norm.weight")
-	m.head = &Linear{Name: "lm_head", Weight: m.embedding}
+	m.head = &Linear{Name: "lm_head", Weight: m.embedding, index: uint64(len(m.linears))}
 	if !c.TieHead {
 		m.head.Weight = m.must("lm_head.weight")
 	}
 	m.linears = append(m.linears, m.head)
 	m.rotary = newRotary(s, c, device)
+	// Only now, when nothing can fail any more, do they outlive the scope.
+	s.Own(m.rotary.frequencies)
+	for _, p := range slices.Backward(m.parameters) {
+		s.Own(p.Tensor)
+	}
 	return m
 }
 

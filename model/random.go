@@ -1,6 +1,8 @@
 package model
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"unsafe"
 
@@ -12,9 +14,17 @@ import (
 // New makes a model with random weights, as transformers initialises one: matrices and embeddings N(0, 0.02²), norm weights 1,
 // biases 0. The same seed gives the same weights. tok may be nil.
 func New(config *arch.Config, tok *tokenizer.Tokenizer, seed uint64, c LoadConfig) (*Model, error) {
+	if config == nil {
+		return nil, errors.New("model: the config is nil; arch.Read and arch.Parse make one")
+	}
 	dtype, device, err := c.place(config)
 	if err != nil {
 		return nil, err
+	}
+	if tok != nil {
+		if err := fits(tok, config); err != nil {
+			return nil, fmt.Errorf("model: %w", err)
+		}
 	}
 	var m *Model
 	err = torch.Do(func(s *torch.Scope) {
@@ -25,7 +35,10 @@ func New(config *arch.Config, tok *tokenizer.Tokenizer, seed uint64, c LoadConfi
 		}
 	})
 	if err != nil {
-		return nil, err
+		if m != nil {
+			m.Close()
+		}
+		return nil, fmt.Errorf("model: %w", err)
 	}
 	m.Tokenizer = tok
 	return m, nil

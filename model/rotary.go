@@ -16,7 +16,7 @@ func newRotary(s *torch.Scope, c *arch.Config, device torch.Device) rotary {
 	f := frequencies(c.RoPE)
 	t := s.Empty(torch.Float32, device, int64(len(f)))
 	s.Copy(t, s.Float32s(f))
-	return rotary{frequencies: s.Own(t)}
+	return rotary{frequencies: t}
 }
 
 // frequencies is θ^(−2i/R), scaled as the checkpoint asks. The arithmetic is in float32 and in the order of transformers'

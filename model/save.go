@@ -1,8 +1,6 @@
 package model
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -49,16 +47,12 @@ func (m *Model) saveDescription(dir string, dtype torch.DType) error {
 		config[k] = v
 	}
 	config["architectures"] = []string{m.Config.Architecture}
-	for _, key := range []string{"torch_dtype", "dtype"} {
-		if _, ok := config[key]; ok || key == "torch_dtype" {
-			config[key] = dtype.String()
-		}
-	}
-	if err := writeJSON(filepath.Join(dir, "config.json"), config); err != nil {
+	nameDType(config, dtype.String())
+	if err := WriteJSON(filepath.Join(dir, "config.json"), config); err != nil {
 		return err
 	}
 	if m.generation != nil {
-		if err := writeJSON(filepath.Join(dir, generationName), m.generation); err != nil {
+		if err := WriteJSON(filepath.Join(dir, generationName), m.generation.fields); err != nil {
 			return err
 		}
 	}
@@ -69,6 +63,20 @@ func (m *Model) saveDescription(dir string, dtype torch.DType) error {
 		return fmt.Errorf("model: %w", err)
 	}
 	return nil
+}
+
+// nameDType names the storage type under the key that the file has: dtype since transformers 4.56, torch_dtype before. A config that
+// has neither gets the older one, which all of them read.
+func nameDType(config map[string]any, dtype string) {
+	named := false
+	for _, key := range []string{"dtype", "torch_dtype"} {
+		if _, ok := config[key]; ok {
+			config[key], named = dtype, true
+		}
+	}
+	if !named {
+		config["torch_dtype"] = dtype
+	}
 }
 
 func (c SaveConfig) dtype(m *Model) (torch.DType, error) {
@@ -85,35 +93,40 @@ func (c SaveConfig) dtype(m *Model) (torch.DType, error) {
 	return 0, fmt.Errorf("model: DType is %q; want float32, bfloat16 or float16", c.DType)
 }
 
-// TensorSource writes t under name as elements of dtype when its turn comes; only then is a copy made.
-func TensorSource(name string, t *torch.Tensor, shape []int64, dtype torch.DType) safetensors.Source {
-	format := map[torch.DType]safetensors.DType{torch.Float32: safetensors.F32, torch.Float16: safetensors.F16,
-		torch.BFloat16: safetensors.BF16, torch.Float64: safetensors.F64}[dtype]
-	return safetensors.Source{Name: name, DType: format, Shape: shape, Write: func(w io.Writer) error {
-		var data []byte
-		if err := torch.Do(func(s *torch.Scope) { data = s.To(t, dtype).Bytes() }); err != nil {
-			return err
+// FileType is the format's type for elements of type d; only the float types are known.
+func FileType(d torch.DType) safetensors.DType {
+	for format, dtype := range storage {
+		if dtype == d {
+			return format
 		}
-		_, err := w.Write(data)
-		return err
-	}}
+	}
+	return ""
 }
 
-// writeJSON replaces path by v with two spaces of indent, without escaping what HTML would.
-func writeJSON(path string, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return fmt.Errorf("model: %s: %w", path, err)
+// holdsInf looks for ±Inf among float16 elements: all exponent bits set and no other.
+func holdsInf(data []byte) bool {
+	for i := 1; i < len(data); i += 2 {
+		if data[i]&0x7f == 0x7c && data[i-1] == 0 {
+			return true
+		}
 	}
-	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, b.Bytes(), 0o666); err != nil {
-		return fmt.Errorf("model: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("model: %w", err)
-	}
-	return nil
+	return false
+}
+
+// TensorSource writes t under name as elements of dtype when its turn comes; only then is a copy made.
+func TensorSource(name string, t *torch.Tensor, shape []int64, dtype torch.DType) safetensors.Source {
+	return safetensors.Source{Name: name, DType: FileType(dtype), Shape: shape, Write: func(w io.Writer) error {
+		var data []byte
+		err := torch.Do(func(s *torch.Scope) {
+			data = s.To(t, dtype).Bytes()
+			if dtype == torch.Float16 && t.DType() != torch.Float16 && holdsInf(data) {
+				torch.Throw(fmt.Errorf("tensor %s has a value beyond 65504, the largest of float16; save it as bfloat16 or float32", name))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(data)
+		return err
+	}}
 }

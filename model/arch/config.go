@@ -28,7 +28,7 @@ type Config struct {
 	Special    Special
 	Parameters []Parameter // in the order of the network
 
-	// Source is config.json as it was read; saving writes it back with the fields that changed.
+	// Source is config.json as it was read, numbers as json.Number; saving writes it back with the fields that changed.
 	Source map[string]any
 }
 

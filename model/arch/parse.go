@@ -64,7 +64,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	var problems []Problem
 	f := fields{values: values, problems: &problems, used: map[string]bool{}}
-	c := &Config{Source: values}
+	c := &Config{Source: literal(data)}
 	fam, known := readFamily(c, f)
 	if known || c.Family == "" { // what another family calls missing is no news
 		readCommon(c, f)
@@ -102,6 +102,14 @@ func object(data []byte) (map[string]any, *Problem) {
 		return nil, &Problem{Class: "not_an_object", Text: "is not a JSON object"}
 	}
 	return values, nil
+}
+
+// literal decodes an object whose numbers stay as they were written: saved as 2, a 2.0 would be another type to transformers.
+func literal(data []byte) (values map[string]any) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	_ = d.Decode(&values) // object has decoded the same bytes
+	return values
 }
 
 // wellFormed reads data as one strict JSON value.
