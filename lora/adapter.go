@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
@@ -32,6 +33,9 @@ func Attach(m *model.Model, c Config) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.allocate(); err != nil {
+		return nil, fmt.Errorf("lora: %w", err)
+	}
 	err = torch.Do(func(s *torch.Scope) {
 		for i, mod := range a.modules {
 			mod.start(s, rand.New(rand.NewPCG(c.Seed, uint64(i))))
@@ -43,31 +47,46 @@ func Attach(m *model.Model, c Config) (*Adapter, error) {
 	return a.ready(err)
 }
 
-// newAdapter makes an adapter whose tensors have no values yet.
+// newAdapter plans an adapter: its parameters have names and shapes, and no tensors yet.
 func newAdapter(m *model.Model, c Config) (*Adapter, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	if m == nil {
+		return nil, errors.New("lora: the model is nil")
+	}
+	if m.Closed() {
+		return nil, fmt.Errorf("lora: %w", model.ErrClosed)
+	}
 	c = c.withDefaults()
 	a := &Adapter{Config: c, base: m}
-	err := torch.Do(func(s *torch.Scope) {
-		for _, l := range m.Linears() {
-			switch {
-			case c.saves(l.Name):
-				a.whole = append(a.whole, newWhole(s, m, l))
-			case c.targets(l.Name):
-				a.modules = append(a.modules, newModule(s, m, l, c))
-			}
+	for _, l := range m.Linears() {
+		switch {
+		case c.saves(l.Name):
+			a.whole = append(a.whole, newWhole(l))
+		case c.targets(l.Name):
+			a.modules = append(a.modules, newModule(l, c))
+		}
+	}
+	return a, a.complete()
+}
+
+// allocate makes the tensors, all zero: float32 whatever the model computes in, and trainable.
+func (a *Adapter) allocate() error {
+	dtype := torch.Float32
+	if a.base.DType() == torch.Float64 {
+		dtype = torch.Float64
+	}
+	return torch.Do(func(s *torch.Scope) {
+		list := a.Parameters()
+		for _, p := range list {
+			p.Tensor = s.Zeros(dtype, a.base.Device(), p.Shape...)
+			p.Tensor.SetRequiresGrad(true)
+		}
+		for _, p := range slices.Backward(list) { // owned only when all of them are there
+			s.Own(p.Tensor)
 		}
 	})
-	if err == nil {
-		err = a.complete()
-	}
-	if err != nil {
-		a.Close()
-		return nil, err
-	}
-	return a, nil
 }
 
 // complete refuses names that match nothing: a misspelt target would otherwise go unnoticed.
@@ -191,6 +210,9 @@ func (a *Adapter) usable() error {
 	if a.closed {
 		return errors.New("lora: the adapter is closed")
 	}
+	if a.base.Closed() {
+		return fmt.Errorf("lora: the base %w", model.ErrClosed)
+	}
 	return nil
 }
 
@@ -225,16 +247,9 @@ func (a *Adapter) Modules() []string {
 	return names
 }
 
-// parameter makes an adapter's weight: float32 whatever the model computes in, and trainable.
-func parameter(s *torch.Scope, m *model.Model, name string, shape ...int64) *model.Parameter {
-	dtype := torch.Float32
-	if m.DType() == torch.Float64 {
-		dtype = torch.Float64
-	}
-	p := &model.Parameter{Parameter: arch.Parameter{Name: name, Shape: shape, Role: arch.Projection}, Trainable: true}
-	p.Tensor = s.Own(s.Zeros(dtype, m.Device(), shape...))
-	p.Tensor.SetRequiresGrad(true)
-	return p
+// parameter describes an adapter's weight; allocate gives it its tensor.
+func parameter(name string, shape ...int64) *model.Parameter {
+	return &model.Parameter{Parameter: arch.Parameter{Name: name, Shape: shape, Role: arch.Projection}, Trainable: true}
 }
 
 // kaiming is U(−1/√in, 1/√in): PyTorch's kaiming_uniform_ with a = √5, PEFT's start for A.

@@ -38,11 +38,7 @@ func (a *Adapter) Save(dir string) error {
 	if _, err := safetensors.WriteSources(filepath.Join(dir, weightsName), sources, options); err != nil {
 		return fmt.Errorf("lora: %w", err)
 	}
-	data, err := json.MarshalIndent(a.peft(), "", "  ")
-	if err != nil {
-		return fmt.Errorf("lora: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, configName), append(data, '\n'), 0o666); err != nil {
+	if err := model.WriteJSON(filepath.Join(dir, configName), a.peft()); err != nil {
 		return fmt.Errorf("lora: %w", err)
 	}
 	return nil
@@ -92,8 +88,10 @@ func Load(m *model.Model, dir string) (*Adapter, error) {
 	for _, p := range a.Parameters() {
 		want[p.Name] = safetensors.Want{Shape: p.Shape}
 	}
-	if err := safetensors.Check(file.Path(), file, want, nil); err != nil {
-		a.Close()
+	if err := safetensors.Check(file.Path(), file, want, nil); err != nil { // before there are tensors: a rank in the config may be any number
+		return nil, fmt.Errorf("lora: %w", err)
+	}
+	if err := a.allocate(); err != nil {
 		return nil, fmt.Errorf("lora: %w", err)
 	}
 	err = torch.Do(func(s *torch.Scope) {

@@ -11,7 +11,7 @@ import (
 
 // Merge folds the adapter into the weights, so that the model needs no adapter to compute what it computes with it. The weights as
 // they were are kept for Unmerge until Close. A probe runs through the network before and after; logits that differ by more than
-// rounding undo the merge and are an error.
+// rounding undo the merge and are an error. After an error the model is as it was, with this adapter active.
 func (a *Adapter) Merge() error {
 	if err := a.usable(); err != nil {
 		return err
@@ -19,26 +19,50 @@ func (a *Adapter) Merge() error {
 	if a.merged {
 		return errors.New("lora: the adapter is merged already")
 	}
+	if a.base.Config.TieHead && a.adapts("lm_head") {
+		return errors.New("lora: the adapter changes lm_head, whose weight is the embedding too; merging it would change what the model reads")
+	}
 	if err := a.Activate(); err != nil {
 		return err
 	}
 	return torch.Do(func(s *torch.Scope) {
 		attached := a.probe(s)
-		for _, c := range a.changes() {
-			weight := c.linear.Weight
-			*c.kept = s.Own(s.Clone(weight.Tensor))
-			s.Inner(func(s *torch.Scope) { s.Copy(weight.Tensor, c.adapter.Effective(s, c.linear)) })
-			c.linear.SetAdapter(nil)
-		}
-		a.merged = true
+		defer func() {
+			if !a.merged { // out of memory half-way, or the probe has failed
+				a.restore(s)
+			}
+		}()
+		a.fold(s)
 		if err := compare(attached, a.probe(s), a.base.DType()); err != nil {
-			a.restore(s)
 			torch.Throw(err)
 		}
+		a.merged = true
 	})
 }
 
-// Unmerge puts back the weights as they were before Merge, bit for bit, and activates the adapter.
+// fold replaces the weights. All copies are made first, as what fails mostly fails for want of memory.
+func (a *Adapter) fold(s *torch.Scope) {
+	for _, c := range a.changes() {
+		*c.kept = s.Own(s.Clone(c.linear.Weight.Tensor))
+	}
+	for _, c := range a.changes() {
+		s.Inner(func(s *torch.Scope) { s.Copy(c.linear.Weight.Tensor, c.adapter.Effective(s, c.linear)) })
+		c.linear.SetAdapter(nil)
+		c.linear.Merged = append(c.linear.Merged, c.adapter)
+	}
+}
+
+func (a *Adapter) adapts(module string) bool {
+	for _, c := range a.changes() {
+		if c.linear.Name == module {
+			return true
+		}
+	}
+	return false
+}
+
+// Unmerge puts back the weights as they were before Merge, bit for bit, and activates the adapter. Of several adapters that were
+// merged one after the other, the last must be unmerged first.
 func (a *Adapter) Unmerge() error {
 	if err := a.usable(); err != nil {
 		return err
@@ -46,17 +70,28 @@ func (a *Adapter) Unmerge() error {
 	if !a.merged {
 		return errors.New("lora: the adapter is not merged")
 	}
+	for _, c := range a.changes() {
+		if c.linear.Merged[len(c.linear.Merged)-1] != c.adapter {
+			return fmt.Errorf("lora: another adapter was merged into %s after this one; unmerge that one first", c.linear.Name)
+		}
+	}
 	if err := torch.Do(a.restore); err != nil {
 		return err
 	}
 	return a.Activate()
 }
 
+// restore puts the weights back that fold has kept, and the adapter in force.
 func (a *Adapter) restore(s *torch.Scope) {
 	for _, c := range a.changes() {
-		s.Copy(c.linear.Weight.Tensor, *c.kept)
+		l := c.linear
+		if n := len(l.Merged); n > 0 && l.Merged[n-1] == c.adapter {
+			s.Copy(l.Weight.Tensor, *c.kept)
+			l.Merged = l.Merged[:n-1]
+		}
 		s.Free(*c.kept)
 		*c.kept = nil
+		l.SetAdapter(c.adapter)
 	}
 	a.merged = false
 }

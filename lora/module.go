@@ -19,14 +19,14 @@ type module struct {
 
 const prefix = "base_model.model."
 
-func newModule(s *torch.Scope, m *model.Model, l *model.Linear, c Config) *module {
+func newModule(l *model.Linear, c Config) *module {
 	out, in := l.Weight.Shape[0], l.Weight.Shape[1]
 	r := int64(c.rank(l.Name))
 	mod := &module{linear: l, scale: c.scale(l.Name), dropout: c.Dropout}
-	mod.a = parameter(s, m, prefix+l.Name+".lora_A.weight", r, in)
-	mod.b = parameter(s, m, prefix+l.Name+".lora_B.weight", out, r)
+	mod.a = parameter(prefix+l.Name+".lora_A.weight", r, in)
+	mod.b = parameter(prefix+l.Name+".lora_B.weight", out, r)
 	if c.DoRA {
-		mod.magnitude = parameter(s, m, prefix+l.Name+".lora_magnitude_vector", out)
+		mod.magnitude = parameter(prefix+l.Name+".lora_magnitude_vector", out)
 	}
 	return mod
 }
@@ -108,8 +108,8 @@ type whole struct {
 	kept   *torch.Tensor
 }
 
-func newWhole(s *torch.Scope, m *model.Model, l *model.Linear) *whole {
-	return &whole{linear: l, weight: parameter(s, m, prefix+l.Name+".weight", l.Weight.Shape...)}
+func newWhole(l *model.Linear) *whole {
+	return &whole{linear: l, weight: parameter(prefix+l.Name+".weight", l.Weight.Shape...)}
 }
 
 // Forward is the projection with the trained weight and the base's bias.
