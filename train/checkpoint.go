@@ -1,14 +1,14 @@
 package train
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +16,6 @@ import (
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/safetensors"
-	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train/observe"
 )
@@ -40,14 +39,17 @@ const (
 
 // state is where a run is. Dropout and the order of samples are functions of the seed and of this.
 type state struct {
-	Step   int         `json:"step"` // optimizer steps done
-	Cursor data.Cursor `json:"cursor"`
+	Step     int         `json:"step"` // optimizer steps done
+	Cursor   data.Cursor `json:"cursor"`
+	BestEval *float64    `json:"best_eval,omitempty"` // the lowest loss of an evaluation so far
 }
 
 type stateFile struct {
 	state
-	Steps  int    `json:"steps"` // planned
-	Config Config `json:"config"`
+	Steps   int    `json:"steps"`   // planned
+	Samples int    `json:"samples"` // in the training set
+	Data    string `json:"data"`    // their fingerprint
+	Config  Config `json:"config"`
 }
 
 type manifest struct {
@@ -70,19 +72,28 @@ func (e *Engine) save(reason string) error {
 	}
 	began := time.Now()
 	final := filepath.Join(e.checkpoints(), fmt.Sprintf("step-%08d", e.state.Step))
-	size, err := e.write(final)
-	if err != nil {
-		return fmt.Errorf("checkpoint after step %d: %w", e.state.Step, err)
+	if final != e.resumed { // a finished run was resumed, and has that one
+		size, err := e.write(final)
+		if err != nil {
+			return fmt.Errorf("checkpoint after step %d: %w", e.state.Step, err)
+		}
+		e.stream.Emit(e.state.Step, observe.Checkpoint{Path: final, Bytes: size, Duration: time.Since(began), Reason: reason})
 	}
 	e.result.Checkpoint = final
-	e.stream.Emit(e.state.Step, observe.Checkpoint{Path: final, Bytes: size, Duration: time.Since(began), Reason: reason})
 	return e.prune()
 }
 
-func (e *Engine) write(final string) (size int64, err error) {
-	if _, err := os.Stat(final); err == nil {
-		return 0, nil // this step is saved: a finished run was resumed
+// savePeriodic saves between steps. A disk that is full now may have room at the next save, so the run goes on; it is said at once,
+// and is an error at the end.
+func (e *Engine) savePeriodic() {
+	if err := e.save("periodic"); err != nil {
+		e.stream.Warn(e.state.Step, "checkpoint_failed", "%v; the run goes on", err)
+		e.unsaved = append(e.unsaved, err)
 	}
+}
+
+// write makes the folder final: written under another name, synced, renamed.
+func (e *Engine) write(final string) (size int64, err error) {
 	dir := final + temporarySuffix
 	if err := os.RemoveAll(dir); err != nil {
 		return 0, err
@@ -90,17 +101,20 @@ func (e *Engine) write(final string) (size int64, err error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return 0, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
 	m := manifest{Format: checkpointFormat, Step: e.state.Step, Files: map[string]manifestFile{}}
 	weights, moments := e.sources()
-	for name, sources := range map[string][]safetensors.Source{weightsName: weights, momentsName: moments} {
-		w, err := safetensors.WriteSources(filepath.Join(dir, name), sources, safetensors.Options{Hash: sha256.New})
-		if err != nil {
-			return 0, err
-		}
-		m.Files[name] = manifestFile{Size: w.Size, SHA256: hex.EncodeToString(w.Digest)}
-		size += w.Size
+	if err := m.tensors(dir, weightsName, weights); err != nil {
+		return 0, err
 	}
-	text, err := writeSynced(filepath.Join(dir, stateName), stateFile{state: e.state, Steps: e.steps, Config: e.config})
+	if err := m.tensors(dir, momentsName, moments); err != nil {
+		return 0, err
+	}
+	text, err := writeSynced(filepath.Join(dir, stateName), e.stateFile())
 	if err != nil {
 		return 0, err
 	}
@@ -111,10 +125,30 @@ func (e *Engine) write(final string) (size int64, err error) {
 	if err := syncDir(dir); err != nil {
 		return 0, err
 	}
+	if err := e.discard(final); err != nil { // a damaged one of that name, which resuming has passed over
+		return 0, err
+	}
 	if err := os.Rename(dir, final); err != nil {
 		return 0, err
 	}
-	return size, syncDir(filepath.Dir(final))
+	return m.size(), syncDir(filepath.Dir(final))
+}
+
+func (e *Engine) stateFile() stateFile {
+	return stateFile{state: e.state, Steps: e.steps, Samples: e.samples, Data: e.fingerprint, Config: e.config}
+}
+
+func (m manifest) tensors(dir, name string, sources []safetensors.Source) error {
+	w, err := safetensors.WriteSources(filepath.Join(dir, name), sources, safetensors.Options{Hash: sha256.New})
+	m.Files[name] = manifestFile{Size: w.Size, SHA256: hex.EncodeToString(w.Digest)}
+	return err
+}
+
+func (m manifest) size() (sum int64) {
+	for _, f := range m.Files {
+		sum += f.Size
+	}
+	return sum
 }
 
 // sources are the tensors of a checkpoint, in the precision they are held in.
@@ -127,14 +161,16 @@ func (e *Engine) sources() (weights, moments []safetensors.Source) {
 	return weights, moments
 }
 
-// prune removes the oldest checkpoints beyond KeepLast.
+// prune removes the oldest checkpoints beyond KeepLast. Those of later steps are not counted: they are damaged, or resuming would
+// have begun there, and the run will replace them.
 func (e *Engine) prune() error {
 	found, err := listCheckpoints(e.checkpoints())
 	if err != nil || e.config.KeepLast == Off {
 		return err
 	}
+	found = slices.DeleteFunc(found, func(c saved) bool { return c.step > e.state.Step })
 	for len(found) > e.config.KeepLast {
-		if err := os.RemoveAll(found[0]); err != nil {
+		if err := e.discard(found[0].dir); err != nil {
 			return err
 		}
 		found = found[1:]
@@ -142,127 +178,37 @@ func (e *Engine) prune() error {
 	return nil
 }
 
-// listCheckpoints lists whole checkpoints, oldest step first. Unfinished ones have another name.
-func listCheckpoints(dir string) ([]string, error) {
+// discard removes a checkpoint, if it is there. It loses its name first: a folder of that name is whole, or damaged from outside.
+func (e *Engine) discard(dir string) error {
+	trash := dir + ".old" + temporarySuffix
+	if err := os.Rename(dir, trash); os.IsNotExist(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return os.RemoveAll(trash)
+}
+
+// saved is a checkpoint on the disk.
+type saved struct {
+	dir  string
+	step int
+}
+
+// listCheckpoints lists the checkpoints in a folder, oldest step first. Unfinished ones have another name.
+func listCheckpoints(dir string) (found []saved, err error) {
 	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
-	var found []string
 	for _, entry := range entries {
 		number, ok := strings.CutPrefix(entry.Name(), "step-")
-		if _, err := strconv.Atoi(number); ok && err == nil {
-			found = append(found, filepath.Join(dir, entry.Name()))
+		if step, err := strconv.Atoi(number); ok && err == nil && step >= 0 {
+			found = append(found, saved{filepath.Join(dir, entry.Name()), step})
 		}
 	}
-	slices.Sort(found)
+	slices.SortFunc(found, func(a, b saved) int { return cmp.Compare(a.step, b.step) })
 	return found, err
-}
-
-// resume reads the checkpoint that the config asks for into the weights, the optimizer and the state.
-func (e *Engine) resume() error {
-	dir := e.config.Resume
-	if dir == "auto" {
-		found, err := listCheckpoints(e.checkpoints())
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		dir = found[len(found)-1]
-	}
-	if dir == "" {
-		return nil
-	}
-	if err := e.read(dir); err != nil {
-		return fmt.Errorf("resuming from %s: %w", dir, err)
-	}
-	return nil
-}
-
-func (e *Engine) read(dir string) error {
-	if err := verify(dir); err != nil {
-		return err
-	}
-	var s stateFile
-	if err := readJSON(filepath.Join(dir, stateName), &s); err != nil {
-		return err
-	}
-	if err := e.comparable(s); err != nil {
-		return err
-	}
-	weights, moments := map[string]*torch.Tensor{}, map[string]*torch.Tensor{}
-	for i, p := range e.params {
-		weights[p.Name], moments["m."+p.Name], moments["v."+p.Name] = p.Tensor, e.optimizer.m[i], e.optimizer.v[i]
-	}
-	if err := fill(filepath.Join(dir, weightsName), weights); err != nil {
-		return err
-	}
-	e.state = s.state
-	return fill(filepath.Join(dir, momentsName), moments)
-}
-
-// comparable refuses a config that would make the resumed run another one.
-func (e *Engine) comparable(s stateFile) error {
-	now, then := e.config, s.Config
-	now.Output, then.Output = "", ""
-	now.Sinks, then.Sinks, now.Resume, then.Resume = nil, nil, "", ""
-	now.EvalEvery, then.EvalEvery, now.SaveEvery, then.SaveEvery, now.KeepLast, then.KeepLast = 0, 0, 0, 0, 0, 0
-	var changed []string
-	a, b := reflect.ValueOf(then), reflect.ValueOf(now)
-	for i := range a.NumField() {
-		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			changed = append(changed, fmt.Sprintf("%s was %v and is %v", a.Type().Field(i).Name, a.Field(i), b.Field(i)))
-		}
-	}
-	if s.Steps != e.steps {
-		changed = append(changed, fmt.Sprintf("the planned steps were %d and are %d", s.Steps, e.steps))
-	}
-	if len(changed) > 0 {
-		return fmt.Errorf("the config differs from the checkpoint's: %s; restore it, or start a new run from the weights", strings.Join(changed, ", "))
-	}
-	return nil
-}
-
-// verify holds every file against the manifest.
-func verify(dir string) error {
-	var m manifest
-	if err := readJSON(filepath.Join(dir, manifestName), &m); err != nil {
-		return err
-	}
-	if m.Format != checkpointFormat {
-		return fmt.Errorf("%s has format %d; this version reads %d", manifestName, m.Format, checkpointFormat)
-	}
-	for name, want := range m.Files {
-		if err := safetensors.VerifySHA256(filepath.Join(dir, name), want.SHA256); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func fill(path string, into map[string]*torch.Tensor) error {
-	file, err := safetensors.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	want := map[string]safetensors.Want{}
-	err = torch.Do(func(s *torch.Scope) {
-		for name, t := range into {
-			want[name] = safetensors.Want{Shape: t.Shape()}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if err := safetensors.Check(path, file, want, nil); err != nil {
-		return err
-	}
-	return torch.Do(func(*torch.Scope) {
-		for name, t := range into {
-			stored, _ := file.Tensor(name)
-			t.CopyFrom(stored.Data, model.StorageType(stored.DType), 0)
-		}
-	})
 }
 
 func writeSynced(path string, v any) (manifestFile, error) {
@@ -280,19 +226,6 @@ func writeSynced(path string, v any) (manifestFile, error) {
 	}
 	sum := sha256.Sum256(data)
 	return manifestFile{Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}, f.Sync()
-}
-
-func readJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }
 
 func syncDir(dir string) error {

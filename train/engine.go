@@ -20,9 +20,10 @@ type Engine struct {
 	model     *model.Model
 	objective Objective
 	loader    *data.Loader
-	held      *data.Loader // held-out samples, nil for none
-	samples   int
-	steps     int // optimizer steps in all
+	held      *data.Loader  // held-out samples, nil for none
+	records   []data.Sample // the training set
+	samples   int           // their number
+	steps     int           // optimizer steps in all
 	params    []*model.Parameter
 	schedule  schedule.Schedule
 	optimizer *optimizer
@@ -30,8 +31,12 @@ type Engine struct {
 	stream    *observe.Stream
 	meter     *observe.Meter
 	result    Result
-	bestEval  float64
 	started   bool
+
+	fingerprint string            // of the samples, for checkpoints
+	resumed     string            // the checkpoint that the run goes on from, "" for none
+	warnings    []observe.Warning // from before there were sinks
+	unsaved     []error           // periodic checkpoints that could not be written
 }
 
 // Result is what a run has come to.
@@ -54,7 +59,15 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	e := &Engine{config: c, name: name, model: m, objective: o, samples: len(samples), params: m.Trainable()}
+	switch {
+	case m == nil || o == nil:
+		return nil, errors.New("train: the model or the objective is nil")
+	case m.Closed():
+		return nil, fmt.Errorf("train: %w", model.ErrClosed)
+	case c.LearningRate == 0:
+		return nil, errors.New("train: LearningRate is 0, with which nothing is learned; a stage has its default, an engine has none")
+	}
+	e := &Engine{config: c, name: name, model: m, objective: o, records: samples, samples: len(samples), params: m.Trainable()}
 	if len(e.params) == 0 {
 		return nil, errors.New("train: no weight is trainable; attach an adapter or call SetTrainable")
 	}
@@ -68,6 +81,9 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 		if e.held, err = data.NewLoader(held, evaluation); err != nil {
 			return nil, fmt.Errorf("train: held-out samples: %w", err)
 		}
+	}
+	if c.Output != "" || c.Resume != "" {
+		e.fingerprint = fingerprint(samples)
 	}
 	if e.steps = c.Steps; e.steps == 0 {
 		e.steps = e.loader.Steps()
@@ -99,22 +115,29 @@ func (e *Engine) Run(ctx context.Context) (Result, error) {
 	e.meter = observe.NewMeter()
 	torch.ResetPeak()
 	e.announce()
+	for _, w := range e.warnings {
+		e.stream.Emit(e.state.Step, w)
+	}
 	err := e.train(ctx)
-	return e.conclude(err)
+	return e.conclude(ctx, err)
 }
 
 // conclude tells the sinks how the run ended and waits for them.
-func (e *Engine) conclude(err error) (Result, error) {
+func (e *Engine) conclude(ctx context.Context, err error) (Result, error) {
 	e.result.Steps, e.result.Duration = e.state.Step, e.meter.Elapsed()
 	e.result.Tokens, e.result.PeakBytes = e.meter.Tokens(), torch.MemoryNow().Peak
 	end := observe.End{Reason: "done", Loss: e.result.Loss, Tokens: e.result.Tokens, TokensPerSecond: e.result.TokensPerSecond,
 		Duration: e.result.Duration, PeakBytes: e.result.PeakBytes}
+	err = errors.Join(append([]error{err}, e.unsaved...)...)
 	if err != nil {
 		err = fmt.Errorf("train: %w", err)
-		end.Reason, end.Failed = err.Error(), !errors.Is(err, context.Canceled)
+		end.Reason, end.Failed = err.Error(), ctx.Err() == nil || !errors.Is(err, context.Cause(ctx))
 	}
 	e.stream.Emit(e.state.Step, end)
-	return e.result, errors.Join(err, e.stream.Close())
+	if sinks := e.stream.Close(); sinks != nil {
+		err = errors.Join(err, fmt.Errorf("train: %w: %w", ErrSink, sinks))
+	}
+	return e.result, err
 }
 
 func (e *Engine) release() {

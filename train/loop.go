@@ -16,6 +16,7 @@ import (
 var (
 	ErrNonFinite = errors.New("the loss or the gradient is not finite")
 	ErrNoTargets = errors.New("no token of the step is learned")
+	ErrSink      = errors.New("a sink failed") // the training did not: what it could not show or write is all that is missing
 )
 
 // train runs steps until the planned number is done, the data end, or ctx is cancelled; then the step in hand ends, a checkpoint is
@@ -60,13 +61,19 @@ func (e *Engine) step(group data.Group) (report stepReport, err error) {
 	began := time.Now()
 	report = stepReport{group: group, units: units, lr: e.schedule.At(e.state.Step)}
 	for i, b := range group.Micro {
+		if e.objective.Units(b) == 0 {
+			continue // its loss is a sum over nothing
+		}
 		sum, err := e.accumulate(b, units, i)
 		if err != nil {
 			return stepReport{}, err
 		}
+		if !finite(sum) {
+			return stepReport{}, fmt.Errorf("%w: loss %g in micro-batch %d, made of %s", ErrNonFinite, sum, i+1, e.describe(b))
+		}
 		report.loss += sum / float64(units)
 	}
-	err = torch.Do(func(s *torch.Scope) { report.norm = e.update(s, report.loss, report.lr) })
+	err = torch.Do(func(s *torch.Scope) { report.norm = e.update(s, report.lr) })
 	report.duration = time.Since(began)
 	return report, err
 }
@@ -84,14 +91,14 @@ func (e *Engine) accumulate(b data.Batch, units, micro int) (sum float64, err er
 }
 
 // update changes the weights by the gradients and returns the gradients' norm before clipping.
-func (e *Engine) update(s *torch.Scope, loss, lr float64) float64 {
+func (e *Engine) update(s *torch.Scope, lr float64) float64 {
 	grads, without := e.optimizer.gradients(s)
 	if without != "" {
 		torch.Throw(fmt.Errorf("%s is to be trained, but the loss does not depend on it", without))
 	}
 	norm := s.Norm(grads)
-	if !finite(loss) || !finite(norm) {
-		torch.Throw(fmt.Errorf("%w: loss %g, gradient norm %g", ErrNonFinite, loss, norm)) // before the weights change
+	if !finite(norm) {
+		torch.Throw(fmt.Errorf("%w: gradient norm %g, first in %s", ErrNonFinite, norm, e.firstBad(s, grads))) // before the weights change
 	}
 	clip := 1.0
 	if e.config.MaxGradNorm != Off {

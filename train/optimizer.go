@@ -23,13 +23,17 @@ func newOptimizer(s *torch.Scope, params []*model.Parameter, c AdamW) *optimizer
 		if p.Tensor.DType() == torch.Float64 {
 			dtype = torch.Float64
 		}
-		o.m = append(o.m, s.Own(s.Zeros(dtype, p.Tensor.Device(), p.Shape...)))
-		o.v = append(o.v, s.Own(s.Zeros(dtype, p.Tensor.Device(), p.Shape...)))
+		o.m = append(o.m, s.Zeros(dtype, p.Tensor.Device(), p.Shape...))
+		o.v = append(o.v, s.Zeros(dtype, p.Tensor.Device(), p.Shape...))
 		decay := c.WeightDecay
 		if !Decays(p.Name) {
 			decay = 0
 		}
 		o.decay = append(o.decay, decay)
+	}
+	for i := range o.m { // owned only when all of them are there
+		s.Own(o.m[i])
+		s.Own(o.v[i])
 	}
 	return o
 }

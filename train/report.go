@@ -2,8 +2,10 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gofinetune/finetune/data"
@@ -73,7 +75,7 @@ func (e *Engine) afterStep(ctx context.Context, r stepReport, newEpoch bool) err
 		}
 	}
 	if e.config.SaveEvery > 0 && e.state.Step%e.config.SaveEvery == 0 && e.state.Step < e.steps {
-		return e.save("periodic")
+		e.savePeriodic()
 	}
 	return nil
 }
@@ -99,7 +101,11 @@ func (e *Engine) evaluate(ctx context.Context) error {
 			return nil // the loop sees it and saves; half an evaluation says nothing
 		}
 		for _, b := range group.Micro {
-			units += e.objective.Units(b)
+			n := e.objective.Units(b)
+			if n == 0 {
+				continue
+			}
+			units += n
 			err := torch.Do(func(s *torch.Scope) { sum += s.Item(e.objective.Loss(s, b, model.Pass{})) })
 			if err != nil {
 				return err
@@ -107,9 +113,9 @@ func (e *Engine) evaluate(ctx context.Context) error {
 		}
 	}
 	loss := sum / math.Max(1, float64(units))
-	best := e.bestEval == 0 || loss < e.bestEval
-	if best {
-		e.bestEval = loss
+	best := e.state.BestEval == nil || loss < *e.state.BestEval
+	if best && finite(loss) { // JSON has no NaN, and it is not the best of anything
+		e.state.BestEval = &loss
 	}
 	e.result.EvalLoss = loss
 	e.stream.Emit(e.state.Step, observe.Evaluation{Loss: loss, Samples: e.held.Len(), TargetTokens: units,
@@ -126,4 +132,32 @@ func (e *Engine) finish(ctx context.Context, reason string) error {
 		return nil
 	}
 	return e.save("final")
+}
+
+// describe names the samples of a batch, for errors: the first few by their place in the data.
+func (e *Engine) describe(b data.Batch) string {
+	const most = 4
+	var names []string
+	for n, i := range b.Samples {
+		if n == most {
+			names = append(names, fmt.Sprintf("and %d more", len(b.Samples)-most))
+			break
+		}
+		name := fmt.Sprintf("sample %d", i)
+		if place := e.records[i].Place; place.File != "" {
+			name += " (" + place.String() + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// firstBad is the name of the first weight whose gradient is not finite.
+func (e *Engine) firstBad(s *torch.Scope, grads []*torch.Tensor) string {
+	for i, p := range e.params {
+		if !finite(s.Norm(grads[i : i+1])) {
+			return p.Name
+		}
+	}
+	return "none alone, only all together"
 }

@@ -1,0 +1,223 @@
+package train_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/observe"
+	"github.com/gofinetune/finetune/train/schedule"
+)
+
+// saving is the shuffled run with a checkpoint after every step, all of them kept.
+func saving(out string) setting {
+	s := shuffled()
+	s.config.Output, s.config.SaveEvery, s.config.KeepLast = out, 1, train.Off
+	s.config.Schedule = schedule.Config{Name: schedule.Cosine, WarmupSteps: 2}
+	return s
+}
+
+func step(out string, n int) string {
+	return filepath.Join(out, "checkpoints", fmt.Sprintf("step-%08d", n))
+}
+
+// From every step on, a run that goes on in a new process is the run that was never stopped: losses, norms, rates and weights, bit
+// for bit, with shuffling, dropout and accumulation, in the middle of an epoch and between two.
+func TestAResumedRunIsTheUninterruptedOne(t *testing.T) {
+	for name, adapt := range map[string]bool{"adapter": true, "every weight": false} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			s := saving(out)
+			if !adapt {
+				s.lora = nil
+			}
+			whole := s.run(t, context.Background())
+			require.NoError(t, whole.err)
+			require.Len(t, whole.steps, 6)
+			for done := 1; done < 6; done++ {
+				again := s
+				again.config.Output, again.config.Resume = "", step(out, done)
+				rest := again.run(t, context.Background())
+				require.NoError(t, rest.err)
+				assert.Equal(t, whole.numbers()[done:], rest.numbers(), "resumed after step %d", done)
+				assert.Equal(t, whole.weights, rest.weights, "resumed after step %d", done)
+				assert.Equal(t, 6, rest.result.Steps)
+			}
+		})
+	}
+}
+
+func TestACancelledRunGoesOnWhereItStopped(t *testing.T) {
+	whole := saving(t.TempDir()).run(t, context.Background())
+	reason := errors.New("the machine is wanted for something else")
+	for _, call := range []int{1, 4, 9} { // of 12 micro-batches
+		t.Run(fmt.Sprintf("in micro-batch %d", call), func(t *testing.T) {
+			out := t.TempDir()
+			ctx, cancel := context.WithCancelCause(context.Background())
+			s := saving(out)
+			s.config.SaveEvery = 0 // at the end only: cancelling is one
+			stopped := s
+			stopped.wrap = before(func(n int) {
+				if n == call {
+					cancel(reason)
+				}
+			})
+			first := stopped.run(t, ctx)
+			assert.ErrorIs(t, first.err, reason)
+			assert.ErrorContains(t, first.err, fmt.Sprintf("stopped after step %d", first.result.Steps))
+			assert.Equal(t, step(out, first.result.Steps), first.result.Checkpoint)
+			_, ends := observe.All[observe.End](first.events)
+			require.Len(t, ends, 1)
+			assert.False(t, ends[0].Failed, "it was asked to stop")
+
+			s.config.Resume = "auto"
+			second := s.run(t, context.Background())
+			require.NoError(t, second.err)
+			assert.Equal(t, whole.numbers(), append(first.numbers(), second.numbers()...))
+			assert.Equal(t, whole.weights, second.weights)
+			assertMetrics(t, out, whole)
+		})
+	}
+}
+
+// assertMetrics wants every step once in the folder's metrics.
+func assertMetrics(t *testing.T, out string, whole outcome) {
+	t.Helper()
+	events, err := observe.ReadJSONL(filepath.Join(out, "metrics.jsonl"))
+	require.NoError(t, err)
+	numbers, steps := observe.All[observe.Step](events)
+	assert.Equal(t, []int{1, 2, 3, 4, 5, 6}, numbers)
+	assert.Equal(t, whole.numbers(), outcome{steps: steps}.numbers())
+}
+
+func TestCancelledBeforeTheFirstStep(t *testing.T) {
+	out := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	first := saving(out).run(t, ctx)
+	assert.ErrorIs(t, first.err, context.Canceled)
+	assert.Empty(t, first.steps)
+	assert.Equal(t, step(out, 0), first.result.Checkpoint)
+	s := saving(out)
+	s.config.Resume = "auto"
+	second := s.run(t, context.Background())
+	require.NoError(t, second.err)
+	assert.Equal(t, saving(t.TempDir()).run(t, context.Background()).numbers(), second.numbers())
+}
+
+func TestAFinishedRunResumedDoesNothing(t *testing.T) {
+	out := t.TempDir()
+	first := saving(out).run(t, context.Background())
+	s := saving(out)
+	s.config.Resume = "auto"
+	again := s.run(t, context.Background())
+	require.NoError(t, again.err)
+	assert.Empty(t, again.steps)
+	assert.Equal(t, 6, again.result.Steps)
+	assert.Equal(t, first.weights, again.weights)
+	assert.Equal(t, step(out, 6), again.result.Checkpoint)
+}
+
+// What the best evaluation was is part of where a run is.
+func TestResumingRemembersTheBestEvaluation(t *testing.T) {
+	out := t.TempDir()
+	s := saving(out)
+	s.held, s.config.EvalEvery = newSamples(3, 9), 1
+	best := func(o outcome) (list []bool) {
+		_, evaluations := observe.All[observe.Evaluation](o.events)
+		for _, e := range evaluations {
+			list = append(list, e.Best)
+		}
+		return list
+	}
+	whole := s.run(t, context.Background())
+	require.NoError(t, whole.err)
+	require.Len(t, best(whole), 6)
+	again := s
+	again.config.Output, again.config.Resume = "", step(out, 3)
+	rest := again.run(t, context.Background())
+	require.NoError(t, rest.err)
+	assert.Equal(t, best(whole)[3:], best(rest))
+	assert.Equal(t, whole.result.EvalLoss, rest.result.EvalLoss)
+}
+
+func TestAChangedRunIsNotResumed(t *testing.T) {
+	out := t.TempDir()
+	require.NoError(t, saving(out).run(t, context.Background()).err)
+	for name, tt := range map[string]struct {
+		change func(*setting)
+		want   string
+	}{
+		"rate":          {func(s *setting) { s.config.LearningRate = 2e-2 }, "LearningRate was 0.01 and is 0.02"},
+		"nested field":  {func(s *setting) { s.config.AdamW.Beta2 = 0.99 }, "AdamW.Beta2 was 0.999 and is 0.99"},
+		"schedule":      {func(s *setting) { s.config.Schedule.WarmupSteps = 1 }, "Schedule.WarmupSteps was 2 and is 1"},
+		"batch":         {func(s *setting) { s.config.MicroBatch = 3 }, "MicroBatch was 2 and is 3"},
+		"seed":          {func(s *setting) { s.config.Seed = 8 }, "Seed was 7 and is 8"},
+		"more epochs":   {func(s *setting) { s.config.Epochs = 4 }, "the planned steps were 6 and are 8"},
+		"more data":     {func(s *setting) { s.samples = newSamples(8, 1) }, "the samples were 7 and are 8"},
+		"other data":    {func(s *setting) { s.samples = newSamples(7, 2) }, "the samples are others"},
+		"other order":   {func(s *setting) { slices.Reverse(s.samples) }, "the samples are others, or in another order"},
+		"one label off": {func(s *setting) { s.samples[3].Labels[len(s.samples[3].Labels)-1] = -100 }, "the samples are others"},
+		"other weights": {func(s *setting) { s.lora.Rank = 2 }, "lora_A.weight"},
+		"other modules": {func(s *setting) { s.lora.Targets = []string{"v_proj"} }, "v_proj"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := saving("")
+			s.config.Resume = step(out, 3)
+			tt.change(&s)
+			o := s.run(t, context.Background())
+			assert.ErrorContains(t, o.err, tt.want)
+			assert.ErrorContains(t, o.err, step(out, 3))
+			assert.Empty(t, o.events, "nothing was begun")
+		})
+	}
+}
+
+// Where and how a run is watched is not what it is.
+func TestWhatMayChangeBetweenTwoParts(t *testing.T) {
+	out := t.TempDir()
+	whole := saving(out).run(t, context.Background())
+	s := saving(t.TempDir())
+	s.config.Resume, s.config.SaveEvery, s.config.KeepLast, s.config.EvalEvery = step(out, 3), 2, 1, 1
+	rest := s.run(t, context.Background())
+	require.NoError(t, rest.err)
+	assert.Equal(t, whole.numbers()[3:], rest.numbers())
+}
+
+func TestANewRunDoesNotOverwriteAnEarlierOne(t *testing.T) {
+	out := t.TempDir()
+	require.NoError(t, saving(out).run(t, context.Background()).err)
+	before := folders(t, out)
+	o := saving(out).run(t, context.Background())
+	assert.ErrorContains(t, o.err, `has checkpoints of an earlier run, up to step-00000006`)
+	assert.ErrorContains(t, o.err, `set Resume to "auto"`)
+	assert.Equal(t, before, folders(t, out))
+}
+
+func TestResumingFromNothing(t *testing.T) {
+	s := shuffled()
+	s.config.Resume = filepath.Join(t.TempDir(), "nowhere")
+	assert.ErrorContains(t, s.run(t, context.Background()).err, "nowhere")
+	s.config.Resume, s.config.Output = "auto", t.TempDir()
+	o := s.run(t, context.Background())
+	require.NoError(t, o.err, "auto begins where there is nothing to go on with")
+	assert.Len(t, o.steps, 6)
+}
+
+func folders(t *testing.T, out string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(out, "checkpoints"))
+	require.NoError(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
