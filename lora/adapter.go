@@ -173,14 +173,6 @@ func Deactivate(m *model.Model) {
 	}
 }
 
-// active says whether the model computes with this adapter now.
-func (a *Adapter) active() bool {
-	if len(a.modules) == 0 {
-		return len(a.whole) > 0 && a.whole[0].linear.Adapter() == model.Adapter(a.whole[0])
-	}
-	return a.modules[0].linear.Adapter() == model.Adapter(a.modules[0])
-}
-
 // Close takes the adapter off the model and frees its tensors. What was merged stays merged. A second Close does nothing.
 func (a *Adapter) Close() error {
 	if a.closed {

@@ -202,8 +202,6 @@ func (m *matcher) pop(s string) state {
 	return out
 }
 
-const stepsBeforeMemo = 2000
-
 // match gives the end of the match that begins at start, −1 if there is none or the search is over.
 func (m *matcher) match(p program, start int) int {
 	m.stack = append(m.stack[:0], state{0, int32(start), int32(start)})
