@@ -9,7 +9,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Packages that build without cgo and libtorch (internal/arrows holds them to it).
 PURE := ./cmd/libtorch/... ./data/... ./internal/golden/... ./internal/gotest/... ./internal/libtorch/... ./internal/safetensors/... \
-	./internal/testdata/... ./model/arch/... ./tokenizer/... ./train/observe/... ./train/schedule/...
+	./internal/testdata ./model/arch/... ./tokenizer/... ./train/observe/... ./train/schedule/...
+
+# Go's ./... leaves out folders named testdata.
+ALL := ./... ./internal/testdata
 
 # Packages whose tests are repeated with -tags torchcheck, which finds double free, use after free and leaks of tensors.
 TORCHCHECK := ./internal/torch ./model ./lora ./train ./sft
@@ -39,11 +42,11 @@ check: setup
 	wrong="$$(gofmt -l .)"
 	[ -z "$$wrong" ] || { printf 'not as gofmt writes it: %s\n' $$wrong >&2; exit 1; }
 	echo "check: go vet (compiles the C++ kernels, some two minutes, when they are new)"
-	go vet ./...
+	go vet $(ALL)
 	echo "check: go vet without cgo"
 	CGO_ENABLED=0 go vet $(PURE)
 	echo "check: staticcheck"
-	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) $(ALL)
 	echo "check: imports"
 	go test -count=1 ./internal/arrows
 	echo "check: gofmt, go vet with and without cgo, staticcheck and the direction of imports are clean"

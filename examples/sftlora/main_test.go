@@ -22,10 +22,12 @@ import (
 func TestREADMEShowsThisProgram(t *testing.T) {
 	program, err := os.ReadFile("main.go")
 	require.NoError(t, err)
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	require.NoError(t, err)
-	if !strings.Contains(string(readme), "\n```go\n"+string(program)+"```\n") {
-		t.Error("the program in README.md is not examples/sftlora/main.go; copy it there")
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		readme, err := os.ReadFile(filepath.Join("..", "..", name))
+		require.NoError(t, err)
+		if !strings.Contains(string(readme), "\n```go\n"+string(program)+"```\n") {
+			t.Errorf("the program in %s is not examples/sftlora/main.go; copy it there", name)
+		}
 	}
 }
 
