@@ -83,6 +83,9 @@ func (e *Engine) accumulate(b data.Batch, units, micro int) (sum float64, err er
 	err = torch.Do(func(s *torch.Scope) { // on return the activations are freed
 		s.WithGrad(func() {
 			loss := e.objective.Loss(s, b, model.Pass{Train: true, Seed: e.seed(micro)}) // [] float32, summed over the batch's units
+			if !loss.RequiresGrad() {
+				torch.Throw(fmt.Errorf("the loss depends on no weight that is to be trained, such as %s; is its adapter active?", e.params[0].Name))
+			}
 			s.Backward(s.Scale(loss, 1/float64(units)))
 			sum = s.Item(loss)
 		})

@@ -45,19 +45,15 @@ func (e *Engine) resume() error {
 
 // chooseCheckpoint is the folder to resume from, "" for none.
 func (e *Engine) chooseCheckpoint() (string, error) {
-	if e.config.Resume != "" && e.config.Resume != "auto" {
-		return filepath.Clean(e.config.Resume), nil
-	}
-	if e.config.Output == "" {
+	if e.config.Resume == "" {
 		return "", nil
+	}
+	if e.config.Resume != "auto" {
+		return filepath.Clean(e.config.Resume), nil
 	}
 	found, err := listCheckpoints(e.checkpoints())
 	if err != nil || len(found) == 0 {
 		return "", err
-	}
-	if e.config.Resume == "" {
-		return "", fmt.Errorf("%s has checkpoints of an earlier run, up to %s: set Resume to \"auto\" to go on with it, or name another Output "+
-			"(a new run would have to overwrite them)", e.config.Output, filepath.Base(found[len(found)-1].dir))
 	}
 	return e.newestWhole(found)
 }
@@ -89,6 +85,9 @@ func (e *Engine) warn(class, format string, args ...any) {
 // prepare finds out now, not at the first save, whether there is a folder to write to, and removes what an earlier run left
 // unfinished there.
 func (e *Engine) prepare() error {
+	if err := e.setAside(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(e.checkpoints(), 0o777); err != nil {
 		return fmt.Errorf("Output: %w", err)
 	}
@@ -110,6 +109,24 @@ func (e *Engine) prepare() error {
 		e.warn("unfinished_checkpoint", "%s was not finished by an earlier run; ignored and removed", filepath.Base(dir))
 	}
 	return nil
+}
+
+// setAside keeps the checkpoints of an earlier run that this one does not go on with: under another name, as the metrics file does.
+// Left where they are they would be taken for this run's.
+func (e *Engine) setAside() error {
+	found, err := listCheckpoints(e.checkpoints())
+	if err != nil || len(found) == 0 || filepath.Dir(e.resumed) == filepath.Clean(e.checkpoints()) {
+		return err
+	}
+	for i := 1; ; i++ {
+		aside := fmt.Sprintf("%s.%d", e.checkpoints(), i)
+		if _, err := os.Lstat(aside); !os.IsNotExist(err) {
+			continue
+		}
+		e.warn("earlier_run", "%s had checkpoints of an earlier run, up to %s; they are in %s now. To go on with them, move them back and set Resume to auto",
+			e.config.Output, filepath.Base(found[len(found)-1].dir), filepath.Base(aside))
+		return os.Rename(e.checkpoints(), aside)
+	}
 }
 
 // read restores all of a checkpoint or nothing of it.

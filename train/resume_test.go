@@ -196,10 +196,28 @@ func TestANewRunDoesNotOverwriteAnEarlierOne(t *testing.T) {
 	out := t.TempDir()
 	require.NoError(t, saving(out).run(t, context.Background()).err)
 	before := folders(t, out)
-	o := saving(out).run(t, context.Background())
-	assert.ErrorContains(t, o.err, `has checkpoints of an earlier run, up to step-00000006`)
-	assert.ErrorContains(t, o.err, `set Resume to "auto"`)
-	assert.Equal(t, before, folders(t, out))
+	another := saving(out)
+	another.config.Steps = 2
+	o := another.run(t, context.Background())
+	require.NoError(t, o.err)
+	require.Len(t, o.warnings(), 1)
+	assert.Equal(t, "earlier_run", o.warnings()[0].Class)
+	assert.Equal(t, []string{"step-00000001", "step-00000002"}, folders(t, out))
+	entries, err := os.ReadDir(filepath.Join(out, "checkpoints.1"))
+	require.NoError(t, err)
+	assert.Len(t, entries, len(before), "nothing is lost")
+}
+
+// Resuming from elsewhere into a folder that has checkpoints of a third run keeps those apart too.
+func TestResumingFromElsewhereKeepsAThirdRunApart(t *testing.T) {
+	from, out := t.TempDir(), t.TempDir()
+	require.NoError(t, saving(from).run(t, context.Background()).err)
+	require.NoError(t, saving(out).run(t, context.Background()).err)
+	s := saving(out)
+	s.config.Resume = step(from, 4)
+	require.NoError(t, s.run(t, context.Background()).err)
+	assert.Equal(t, []string{"step-00000005", "step-00000006"}, folders(t, out))
+	assert.DirExists(t, filepath.Join(out, "checkpoints.1", "step-00000001"))
 }
 
 func TestResumingFromNothing(t *testing.T) {

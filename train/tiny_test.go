@@ -21,9 +21,11 @@ const tiny = `{"model_type":"qwen2","vocab_size":64,"hidden_size":32,"intermedia
 	"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":256,"tie_word_embeddings":true}`
 
 // newModel makes the network with the weights of seed 1, and closes it with the test.
-func newModel(t testing.TB) *model.Model {
+func newModel(t testing.TB) *model.Model { return modelOf(t, tiny) }
+
+func modelOf(t testing.TB, description string) *model.Model {
 	t.Helper()
-	config, err := arch.Parse("config.json", []byte(tiny))
+	config, err := arch.Parse("config.json", []byte(description))
 	require.NoError(t, err)
 	m, err := model.New(config, nil, 1, model.LoadConfig{})
 	require.NoError(t, err)
