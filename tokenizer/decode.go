@@ -44,7 +44,8 @@ func (t *Tokenizer) NewDecoder(skipSpecial bool) *StreamDecoder {
 }
 
 // StreamDecoder turns ids into text as they come, and never gives out half a character. What it gives out, joined, is
-// what [Tokenizer.Decode] gives for all ids.
+// what [Tokenizer.Decode] gives for all ids; only where byte tokens make no text may the number of U+FFFD differ, as
+// Decode then gives up the good characters of the same run, too.
 type StreamDecoder struct {
 	t    *Tokenizer
 	skip bool
@@ -82,6 +83,9 @@ func unfinished(b []byte) int {
 	return 0
 }
 
+// maxHeld is how many ids may be held back: a character has at most four bytes, and some ids make no text.
+const maxHeld = 16
+
 // pushTokens decodes the last few ids with and without the new one. Some text before is kept, because decoders treat
 // the first token otherwise.
 func (d *StreamDecoder) pushTokens(id int32) string {
@@ -89,7 +93,15 @@ func (d *StreamDecoder) pushTokens(id int32) string {
 	before := d.t.Decode(d.ids[:d.done], d.skip)
 	after := d.t.Decode(d.ids, d.skip)
 	if strings.HasSuffix(after, "\uFFFD") || !strings.HasPrefix(after, before) || len(after) <= len(before) {
-		return ""
+		if len(d.ids)-d.done < maxHeld {
+			return ""
+		}
+		held := d.t.Decode(d.ids[d.done:], d.skip)
+		if held == "" { // ids without text: what stands before them stays the context
+			d.ids = d.ids[:d.done]
+			return ""
+		}
+		after = before + held // it will not become a character any more
 	}
 	// Keep the ids whose text just came out as the context of the next.
 	d.ids = append(d.ids[:0], d.ids[d.done:]...)

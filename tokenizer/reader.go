@@ -107,8 +107,15 @@ func (r *reader) object(field string, each func(key string) error) error {
 			return err
 		}
 	}
-	_, err := r.dec.ReadToken()
-	return err
+	return r.skip(field)
+}
+
+// skip reads a token that is known: an end, or null.
+func (r *reader) skip(field string) error {
+	if _, err := r.dec.ReadToken(); err != nil {
+		return r.fault(err, field)
+	}
+	return nil
 }
 
 // list calls each for every element; it must consume it.
@@ -124,8 +131,7 @@ func (r *reader) list(field string, each func(i int) error) error {
 			return err
 		}
 	}
-	_, err := r.dec.ReadToken()
-	return err
+	return r.skip(field)
 }
 
 func (r *reader) value(field string, into *spec.Raw) error {
@@ -189,8 +195,7 @@ func (r *reader) topLevel(c *contents, key string) error {
 		return r.value(key, &c.decoder)
 	case "model":
 		if r.dec.PeekKind() == 'n' { // null is no model
-			_, err := r.dec.ReadToken()
-			return err
+			return r.skip(key)
 		}
 		return r.model(&c.model)
 	}
@@ -200,8 +205,7 @@ func (r *reader) topLevel(c *contents, key string) error {
 
 func (r *reader) added(c *contents) error {
 	if r.dec.PeekKind() == 'n' {
-		_, err := r.dec.ReadToken()
-		return err
+		return r.skip("added_tokens")
 	}
 	return r.list("added_tokens", func(i int) error {
 		field := spec.Index("added_tokens", i)
@@ -281,7 +285,9 @@ func (r *reader) pieces(m *modelContents) error {
 			case 1:
 				p.Score, err = r.number("")
 			default:
-				err = r.dec.SkipValue()
+				if err = r.dec.SkipValue(); err != nil {
+					err = r.fault(err, "")
+				}
 			}
 			return err
 		})

@@ -82,7 +82,7 @@ type run struct {
 // Bounds of one rendering: what a hostile template can cost.
 const (
 	maxSteps  = 3_000_000
-	maxTime   = 5 * time.Second // few steps can cost much, on long strings
+	maxTime   = 2 * time.Second // few steps can cost much, on long strings
 	maxOutput = 16 << 20        // bytes, of the result and of any string
 	maxItems  = 1_000_000       // of any list
 	maxDepth  = 400             // of calls
