@@ -121,7 +121,7 @@ func (r *report) printFailure(pkg, own string) {
 		}
 		if t.outcome == "fail" {
 			explained = true
-			r.print(t.output.String())
+			r.print(progress.ReplaceAllString(t.output.String(), ""))
 		}
 	}
 	if !explained {
@@ -212,6 +212,9 @@ func (r *report) counts() string {
 }
 
 var (
+	// progress is what go test prints with -v, and -json, only.
+	progress = regexp.MustCompile(`(?m)^=== (RUN|PAUSE|CONT|NAME) .*\n`)
+
 	notYet = regexp.MustCompile(`not yet supported|not supported yet|not read yet`)
 	logged = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)`)
 )

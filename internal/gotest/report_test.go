@@ -55,6 +55,7 @@ func TestAFailingSubtestCountsOnce(t *testing.T) {
 start a
 run a TestX
 run a TestX/one
+output a TestX/one === RUN   TestX/one
 output a TestX/one     x_test.go:7: 3 is not 4
 fail a TestX/one
 output a TestX --- FAIL: TestX (0.00s)
@@ -68,6 +69,7 @@ fail a`)
 	assert.Contains(t, out, "3 is not 4")
 	assert.Contains(t, out, "FAIL\ta\t0.1s")
 	assert.NotContains(t, out, "never shown")
+	assert.NotContains(t, out, "=== RUN")
 }
 
 func TestAPackageThatDoesNotBuildIsAFailure(t *testing.T) {
