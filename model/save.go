@@ -12,7 +12,7 @@ import (
 
 // SaveConfig says how a checkpoint is written. The zero value keeps the type that the model computes in.
 type SaveConfig struct {
-	DType         string // storage type: "" for the model's, float32, bfloat16, float16
+	DType         string // storage type: "" for the model's, float32, bfloat16, float16, float64
 	MaxShardBytes int64  // largest file; 0 means 50 GB, as transformers
 }
 
@@ -89,8 +89,10 @@ func (c SaveConfig) dtype(m *Model) (torch.DType, error) {
 		return torch.BFloat16, nil
 	case "float16":
 		return torch.Float16, nil
+	case "float64":
+		return torch.Float64, nil
 	}
-	return 0, fmt.Errorf("model: DType is %q; want float32, bfloat16 or float16", c.DType)
+	return 0, fmt.Errorf("model: DType is %q; want float32, bfloat16, float16 or float64", c.DType)
 }
 
 // FileType is the format's type for elements of type d; only the float types are known.

@@ -24,7 +24,7 @@ type Config struct {
 	Attention  Attention
 	MLP        MLP
 	TieHead    bool   // the output head is the embedding
-	DType      string // storage type named by the checkpoint (float32, bfloat16, float16), "" when it names none
+	DType      string // storage type named by the checkpoint (float32, bfloat16, float16, float64), "" when it names none
 	Special    Special
 	Parameters []Parameter // in the order of the network
 

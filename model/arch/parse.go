@@ -196,8 +196,8 @@ var activations = map[string]string{
 }
 
 var dtypes = map[string]string{
-	"float32": "float32", "float16": "float16", "bfloat16": "bfloat16",
-	"torch.float32": "float32", "torch.float16": "float16", "torch.bfloat16": "bfloat16",
+	"float32": "float32", "float16": "float16", "bfloat16": "bfloat16", "float64": "float64",
+	"torch.float32": "float32", "torch.float16": "float16", "torch.bfloat16": "bfloat16", "torch.float64": "float64",
 }
 
 func one(ids []int) int {
