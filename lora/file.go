@@ -149,6 +149,12 @@ func readConfig(path string) (Config, error) {
 	}
 	c := Config{Rank: f.R, Alpha: f.Alpha, Dropout: f.Dropout, RSLoRA: f.RSLoRA, DoRA: f.DoRA, RankPattern: f.RankPattern,
 		AlphaPattern: f.AlphaPattern, ModulesToSave: f.ModulesToSave}
+	if len(c.RankPattern) == 0 { // PEFT writes {} for none
+		c.RankPattern = nil
+	}
+	if len(c.AlphaPattern) == 0 {
+		c.AlphaPattern = nil
+	}
 	switch targets := f.Targets.(type) {
 	case string:
 		if targets != AllLinear {
