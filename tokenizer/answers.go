@@ -46,6 +46,10 @@ func (f *answerFinder) find() []byteSpan {
 				continue
 			}
 		}
+		// Where the template makes one turn of two messages, the first ends where the second begins.
+		if n := len(found); n > 0 && found[n-1].end > span.start {
+			found[n-1].end = max(found[n-1].start, span.start)
+		}
 		found = append(found, span)
 	}
 	return found
