@@ -71,6 +71,14 @@ func loadTokenizer(dir string, config *arch.Config) (*tokenizer.Tokenizer, error
 // ErrVocabMismatch is a tokenizer with ids beyond the embedding: they would read outside the table.
 var ErrVocabMismatch = errors.New("the tokenizer does not fit the embedding")
 
+// CheckTokenizer holds the tokenizer, which a caller may have changed, against the embedding. The error is an ErrVocabMismatch.
+func (m *Model) CheckTokenizer() error {
+	if m.Tokenizer == nil {
+		return nil
+	}
+	return fits(m.Tokenizer, m.Config)
+}
+
 func fits(tok *tokenizer.Tokenizer, config *arch.Config) error {
 	if tok.Size() <= config.VocabSize {
 		return nil

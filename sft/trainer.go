@@ -8,6 +8,7 @@ import (
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/observe"
 )
 
 // Default learning rates, for AdamW.
@@ -49,6 +50,12 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if m == nil || m.Tokenizer == nil {
 		return nil, errors.New("sft: the model has no tokenizer, which turns the conversations into tokens; load it from a checkpoint with tokenizer.json")
 	}
+	if m.Closed() {
+		return nil, fmt.Errorf("sft: %w", model.ErrClosed)
+	}
+	if err := m.CheckTokenizer(); err != nil {
+		return nil, fmt.Errorf("sft: %w", err)
+	}
 	return &Trainer{model: m, config: c}, nil
 }
 
@@ -68,6 +75,7 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
+	engine.Tell(observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped, Truncated: ledger.Truncated, Repaired: ledger.Repaired})
 	result, err := engine.Run(ctx)
 	result.Ledger = ledger
 	if err != nil {

@@ -35,7 +35,7 @@ type Engine struct {
 
 	fingerprint string            // of the samples, for checkpoints
 	resumed     string            // the checkpoint that the run goes on from, "" for none
-	warnings    []observe.Warning // from before there were sinks
+	early       []observe.Data    // events from before there were sinks
 	unsaved     []error           // periodic checkpoints that could not be written
 }
 
@@ -97,6 +97,9 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 // Steps is the planned number of optimizer steps.
 func (e *Engine) Steps() int { return e.steps }
 
+// Tell gives the sinks an event right after the Start of the run: what a stage has found out before it, such as the ledger of its data.
+func (e *Engine) Tell(d observe.Data) { e.early = append(e.early, d) }
+
 // Run trains until the planned steps are done or ctx is cancelled. It blocks, and leaves no goroutine or memory behind; the
 // trained weights are in the model.
 func (e *Engine) Run(ctx context.Context) (Result, error) {
@@ -115,8 +118,8 @@ func (e *Engine) Run(ctx context.Context) (Result, error) {
 	e.meter = observe.NewMeter()
 	torch.ResetPeak()
 	e.announce()
-	for _, w := range e.warnings {
-		e.stream.Emit(e.state.Step, w)
+	for _, d := range e.early {
+		e.stream.Emit(e.state.Step, d)
 	}
 	err := e.train(ctx)
 	return e.conclude(ctx, err)

@@ -79,7 +79,7 @@ func (e *Engine) newestWhole(found []saved) (string, error) {
 
 // warn keeps a warning until there are sinks to tell.
 func (e *Engine) warn(class, format string, args ...any) {
-	e.warnings = append(e.warnings, observe.Warning{Class: class, Text: fmt.Sprintf(format, args...)})
+	e.Tell(observe.Warning{Class: class, Text: fmt.Sprintf(format, args...)})
 }
 
 // prepare finds out now, not at the first save, whether there is a folder to write to, and removes what an earlier run left
