@@ -33,10 +33,10 @@ type Engine struct {
 	result    Result
 	started   bool
 
-	fingerprint string            // of the samples, for checkpoints
-	resumed     string            // the checkpoint that the run goes on from, "" for none
-	early       []observe.Data    // events from before there were sinks
-	unsaved     []error           // periodic checkpoints that could not be written
+	fingerprint string         // of the samples, for checkpoints
+	resumed     string         // the checkpoint that the run goes on from, "" for none
+	early       []observe.Data // events from before there were sinks
+	unsaved     []error        // periodic checkpoints that could not be written
 }
 
 // Result is what a run has come to.
