@@ -105,40 +105,6 @@ func (m *Model) GenerateBatch(ctx context.Context, prompts [][]int32, c Generate
 	return answers, nil
 }
 
-// Chat answers a conversation, yielding text as it becomes certain: never half a character, never the end-of-turn token.
-func (m *Model) Chat(ctx context.Context, messages []tokenizer.Message, c GenerateConfig) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		if m.Tokenizer == nil {
-			yield("", errors.New("model: the checkpoint has no tokenizer.json, so there is no text to read or write"))
-			return
-		}
-		options := c.Chat
-		options.AddGenerationPrompt, options.PlainText = true, true
-		chat, err := m.Tokenizer.EncodeChat(messages, options)
-		if err != nil {
-			yield("", err)
-			return
-		}
-		stop := c.stops(m)
-		text := m.Tokenizer.NewDecoder(true)
-		for id, err := range m.Generate(ctx, chat.IDs, c) {
-			if err != nil {
-				yield("", err)
-				return
-			}
-			if slices.Contains(stop, id) { // it ends the text and is none, special token or not
-				continue
-			}
-			if piece := text.Push(id); piece != "" && !yield(piece, nil) {
-				return
-			}
-		}
-		if rest := text.Flush(); rest != "" {
-			yield(rest, nil)
-		}
-	}
-}
-
 // generation is a batch of sequences that grow together, each with a slot in the KV cache.
 type generation struct {
 	m         *Model

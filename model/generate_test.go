@@ -17,6 +17,7 @@ import (
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/model/arch"
 	"github.com/gofinetune/finetune/tokenizer"
+	"github.com/gofinetune/finetune/tokenizer/bpe"
 )
 
 var sampled = model.Sampling{Temperature: 1.5, TopK: 40, TopP: 0.95}
@@ -261,6 +262,44 @@ func TestChatDoesNotShowTheStopToken(t *testing.T) {
 		text.WriteString(piece)
 	}
 	assert.Equal(t, m.Tokenizer.Decode(ids[:slices.Index(ids, stop)], true), text.String())
+}
+
+// A base model's checkpoint often ends texts with another token than its chat template ends answers with. Chat heeds both.
+func TestChatStopsWhereTheTemplateEndsAnAnswer(t *testing.T) {
+	dir := t.TempDir()
+	texts := func(yield func(string) bool) { yield("some words to learn from") }
+	vocabulary, err := bpe.Train(t.Context(), texts, bpe.Config{VocabSize: 280, Special: []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, EOS: "<|endoftext|>"})
+	require.NoError(t, err)
+	require.NoError(t, vocabulary.Save(dir))
+	tok, err := tokenizer.Load(dir)
+	require.NoError(t, err)
+	end, ok := tok.ID("<|im_end|>")
+	require.True(t, ok)
+	config, err := arch.Parse("config.json", []byte(strings.NewReplacer(`"vocab_size":64`, `"vocab_size":280`, `"eos_token_id":2`, `"eos_token_id":0`).Replace(untied)))
+	require.NoError(t, err)
+	m, err := model.New(config, tok, 1, model.LoadConfig{})
+	require.NoError(t, err)
+	defer m.Close()
+	require.NotContains(t, m.EndTokens(), end)
+	messages, ended := []tokenizer.Message{{Role: "user", Content: "words"}}, 0
+	chat, err := tok.EncodeChat(messages, tokenizer.ChatOptions{AddGenerationPrompt: true, PlainText: true})
+	require.NoError(t, err)
+	for seed := range uint64(4) {
+		c := model.GenerateConfig{MaxTokens: 300, Sampling: model.Sampling{Temperature: 1}, Seed: seed}
+		var text strings.Builder
+		for piece, err := range m.Chat(t.Context(), messages, c) {
+			require.NoError(t, err)
+			text.WriteString(piece)
+		}
+		c.Stop = []int32{}
+		said := generate(t, m, c, chat.IDs)[0]
+		at := slices.IndexFunc(said, func(id int32) bool { return id == end || id == m.EndTokens()[0] })
+		if at >= 0 && said[at] == end {
+			ended++
+			assert.Equal(t, tok.Decode(said[:at], true), text.String())
+		}
+	}
+	assert.NotZero(t, ended, "in no text a random model has said <|im_end|>")
 }
 
 func TestChatWithoutWhatItNeeds(t *testing.T) {

@@ -15,6 +15,8 @@ type Linear struct {
 type Adapter interface {
 	// Forward is the adapted projection of x [N, in] → [N, out]. l.Base gives the plain one.
 	Forward(s *torch.Scope, l *Linear, x *torch.Tensor, pass Pass) *torch.Tensor
+	// String describes the adapter but for its weights: two that read alike compute the same with the same weights.
+	String() string
 	// Parameters lists what the adapter trains on this projection.
 	Parameters() []*Parameter
 	// Effective is the weight [out, in] that has the same effect without dropout, the base weight's own tensor where the adapter

@@ -98,6 +98,7 @@ func (m *Model) Close() error {
 	return torch.Do(func(s *torch.Scope) {
 		for _, p := range m.parameters {
 			s.Free(p.Tensor)
+			p.Tensor = nil // the handle may become another tensor's
 		}
 		s.Free(m.rotary.frequencies)
 	})
