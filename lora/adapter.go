@@ -71,12 +71,17 @@ func newAdapter(m *model.Model, c Config) (*Adapter, error) {
 	return a, a.complete()
 }
 
-// allocate makes the tensors, all zero: float32 whatever the model computes in, and trainable.
-func (a *Adapter) allocate() error {
-	dtype := torch.Float32
+// dtype is that of the adapter's weights: float32 whatever the model computes in, but for float64.
+func (a *Adapter) dtype() torch.DType {
 	if a.base.DType() == torch.Float64 {
-		dtype = torch.Float64
+		return torch.Float64
 	}
+	return torch.Float32
+}
+
+// allocate makes the tensors, all zero, and trainable.
+func (a *Adapter) allocate() error {
+	dtype := a.dtype()
 	return torch.Do(func(s *torch.Scope) {
 		list := a.Parameters()
 		for _, p := range list {
@@ -194,6 +199,7 @@ func (a *Adapter) Close() error {
 		}
 		for _, p := range a.Parameters() {
 			s.Free(p.Tensor)
+			p.Tensor = nil // the handle may become another tensor's
 		}
 	})
 }

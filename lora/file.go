@@ -32,7 +32,7 @@ func (a *Adapter) Save(dir string) error {
 	}
 	var sources []safetensors.Source
 	for _, p := range a.Parameters() {
-		sources = append(sources, model.TensorSource(p.Name, p.Tensor, p.Shape, torch.Float32))
+		sources = append(sources, model.TensorSource(p.Name, p.Tensor, p.Shape, a.dtype()))
 	}
 	options := safetensors.Options{Metadata: map[string]string{"format": "pt"}}
 	if _, err := safetensors.WriteSources(filepath.Join(dir, weightsName), sources, options); err != nil {
@@ -94,14 +94,10 @@ func Load(m *model.Model, dir string) (*Adapter, error) {
 	if err := a.allocate(); err != nil {
 		return nil, fmt.Errorf("lora: %w", err)
 	}
-	err = torch.Do(func(s *torch.Scope) {
+	err = torch.Do(func(*torch.Scope) {
 		for _, p := range a.Parameters() {
 			stored, _ := file.Tensor(p.Name)
-			values, err := stored.Float32s()
-			if err != nil {
-				torch.Throw(err)
-			}
-			s.Copy(p.Tensor, s.Float32s(values, p.Shape...))
+			p.Tensor.CopyFrom(stored.Data, model.StorageType(stored.DType), 0)
 		}
 	})
 	return a.ready(err)

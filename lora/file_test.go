@@ -43,6 +43,22 @@ func TestAnAdapterSavedAndLoadedIsTheSame(t *testing.T) {
 	}
 }
 
+// An adapter of a float64 model is float64 too, in the file as in memory.
+func TestAnAdapterKeepsItsPrecision(t *testing.T) {
+	m, out := newModel(t, untied, model.LoadConfig{DType: "float64"}), t.TempDir()
+	a := learned(t, attach(t, m, lora.Config{}), 1)
+	require.NoError(t, torch.Do(func(s *torch.Scope) { s.AddTo(s.Detach(a.Parameters()[0].Tensor), s.Float64s([]float64{1e-12})) }))
+	bits := func(a *lora.Adapter) (data []byte) {
+		require.NoError(t, torch.Do(func(*torch.Scope) { data = a.Parameters()[0].Tensor.Bytes() }))
+		return data
+	}
+	require.NoError(t, a.Save(out))
+	again, err := lora.Load(m, out)
+	require.NoError(t, err)
+	defer again.Close()
+	assert.Equal(t, bits(a), bits(again))
+}
+
 // Every fault of the two files is found before there is an adapter.
 func TestAFolderThatIsNoAdapter(t *testing.T) {
 	m := newModel(t, untied, model.LoadConfig{})

@@ -1,6 +1,7 @@
 package lora
 
 import (
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/gofinetune/finetune/internal/torch"
@@ -37,6 +38,15 @@ func (m *module) Parameters() []*model.Parameter {
 		return []*model.Parameter{m.a, m.b}
 	}
 	return []*model.Parameter{m.a, m.b, m.magnitude}
+}
+
+// String is what the adapter does to its projection, but for the values of its weights.
+func (m *module) String() string {
+	kind := "LoRA"
+	if m.magnitude != nil {
+		kind = "DoRA"
+	}
+	return fmt.Sprintf("%s of rank %d, scale %g, dropout %g", kind, m.a.Shape[0], m.scale, m.dropout)
 }
 
 // start gives A its random values and the magnitude the lengths of W's rows; B stays zero.
@@ -111,6 +121,9 @@ type whole struct {
 func newWhole(l *model.Linear) *whole {
 	return &whole{linear: l, weight: parameter(prefix+l.Name+".weight", l.Weight.Shape...)}
 }
+
+// String is what the adapter does to its projection.
+func (w *whole) String() string { return "trained whole" }
 
 // Forward is the projection with the trained weight and the base's bias.
 func (w *whole) Forward(s *torch.Scope, l *model.Linear, x *torch.Tensor, _ model.Pass) *torch.Tensor {
