@@ -49,7 +49,10 @@ type stateFile struct {
 	Steps   int    `json:"steps"`   // planned
 	Samples int    `json:"samples"` // in the training set
 	Data    string `json:"data"`    // their fingerprint
-	Config  Config `json:"config"`
+	Base    string `json:"base"`    // the fingerprint of the weights that are not trained
+
+	Adapters map[string]string `json:"adapters,omitempty"` // by projection: what stands on it
+	Config   Config            `json:"config"`
 }
 
 type manifest struct {
@@ -135,7 +138,7 @@ func (e *Engine) write(final string) (size int64, err error) {
 }
 
 func (e *Engine) stateFile() stateFile {
-	return stateFile{state: e.state, Steps: e.steps, Samples: e.samples, Data: e.fingerprint, Config: e.config}
+	return stateFile{state: e.state, Steps: e.steps, Samples: e.samples, Data: e.data, Base: e.base, Adapters: adapters(e.model), Config: e.config}
 }
 
 func (m manifest) tensors(dir, name string, sources []safetensors.Source) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gofinetune/finetune/data"
@@ -33,10 +34,10 @@ type Engine struct {
 	result    Result
 	started   bool
 
-	fingerprint string         // of the samples, for checkpoints
-	resumed     string         // the checkpoint that the run goes on from, "" for none
-	early       []observe.Data // events from before there were sinks
-	unsaved     []error        // periodic checkpoints that could not be written
+	data, base string         // fingerprints of the samples and of the weights that are not trained, for checkpoints
+	resumed    string         // the checkpoint that the run goes on from, "" for none
+	early      []observe.Data // events from before there were sinks
+	unsaved    []error        // periodic checkpoints that could not be written
 }
 
 // Result is what a run has come to.
@@ -76,6 +77,9 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	if len(held) > 0 {
+		if !slices.ContainsFunc(held, func(s data.Sample) bool { return s.Targets() > 0 }) {
+			return nil, fmt.Errorf("train: held-out samples: %w", data.ErrNoTargets)
+		}
 		evaluation := c.loader()
 		evaluation.Epochs, evaluation.Accumulate, evaluation.Shuffle = 1, 1, false
 		if e.held, err = data.NewLoader(held, evaluation); err != nil {
@@ -83,7 +87,10 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 		}
 	}
 	if c.Output != "" || c.Resume != "" {
-		e.fingerprint = fingerprint(samples)
+		e.data = fingerprint(samples)
+		if e.base, err = frozen(m); err != nil {
+			return nil, fmt.Errorf("train: %w", err)
+		}
 	}
 	if e.steps = c.Steps; e.steps == 0 {
 		e.steps = e.loader.Steps()

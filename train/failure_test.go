@@ -206,6 +206,10 @@ func TestNewRefusesWhatCannotRun(t *testing.T) {
 	assert.ErrorContains(t, err, "LearningRate is 0")
 	_, err = train.New("test", m, train.NextToken{Model: m}, []data.Sample{{IDs: []int32{1}, Labels: nil}}, nil, good)
 	assert.ErrorContains(t, err, "1 ids and 0 labels")
+	silent := data.Sample{IDs: []int32{1, 2, 3}, Labels: []int32{data.NoLabel, data.NoLabel, data.NoLabel}}
+	_, err = train.New("test", m, train.NextToken{Model: m}, newSamples(1, 1), []data.Sample{silent}, good)
+	assert.ErrorIs(t, err, data.ErrNoTargets, "an evaluation over nothing would be a loss of 0")
+	assert.ErrorContains(t, err, "held-out")
 	closed := newModel(t)
 	require.NoError(t, closed.Close())
 	_, err = train.New("test", closed, train.NextToken{Model: closed}, newSamples(1, 1), nil, good)

@@ -2,19 +2,15 @@ package train
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/safetensors"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
@@ -150,62 +146,6 @@ func (e *Engine) read(dir string) error {
 	}
 	e.state = s.state
 	return errors.Join(weights.fill(filepath.Join(dir, weightsName)), moments.fill(filepath.Join(dir, momentsName)))
-}
-
-// comparable refuses what would make the resumed run another one.
-func (e *Engine) comparable(s stateFile) error {
-	changed := differences("", reflect.ValueOf(decisive(s.Config)), reflect.ValueOf(decisive(e.config)))
-	if s.Steps != e.steps {
-		changed = append(changed, fmt.Sprintf("the planned steps were %d and are %d", s.Steps, e.steps))
-	}
-	if s.Samples != e.samples {
-		changed = append(changed, fmt.Sprintf("the samples were %d and are %d", s.Samples, e.samples))
-	} else if s.Data != e.fingerprint {
-		changed = append(changed, "the samples are others, or in another order")
-	}
-	if len(changed) > 0 {
-		return fmt.Errorf("the run differs from the checkpoint's: %s; restore it, or start a new run from the weights", strings.Join(changed, ", "))
-	}
-	return nil
-}
-
-// decisive is a config without what may change between a run and its continuation: how it is watched and where it is kept.
-func decisive(c Config) Config {
-	c.Output, c.Resume, c.Sinks = "", "", nil
-	c.EvalEvery, c.SaveEvery, c.KeepLast = 0, 0, 0
-	return c
-}
-
-// differences lists the fields that differ, by their path: AdamW.Beta2 was 0.999 and is 0.99.
-func differences(path string, then, now reflect.Value) (list []string) {
-	for i := range then.NumField() {
-		name := path + then.Type().Field(i).Name
-		a, b := then.Field(i), now.Field(i)
-		switch {
-		case a.Kind() == reflect.Struct:
-			list = append(list, differences(name+".", a, b)...)
-		case !reflect.DeepEqual(a.Interface(), b.Interface()):
-			list = append(list, fmt.Sprintf("%s was %v and is %v", name, a, b))
-		}
-	}
-	return list
-}
-
-// fingerprint is a checksum of the samples' tokens and labels, in order.
-func fingerprint(samples []data.Sample) string {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	sum := uint32(0)
-	var buffer []byte
-	for _, s := range samples {
-		buffer = binary.LittleEndian.AppendUint32(buffer[:0], uint32(len(s.IDs)))
-		for _, list := range [][]int32{s.IDs, s.Labels} {
-			for _, v := range list {
-				buffer = binary.LittleEndian.AppendUint32(buffer, uint32(v))
-			}
-		}
-		sum = crc32.Update(sum, table, buffer)
-	}
-	return fmt.Sprintf("crc32c:%08x", sum)
 }
 
 // verify holds a checkpoint against its manifest. What the manifest itself may suffer is caught by comparing it with what would be

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/model/arch"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
 	"github.com/gofinetune/finetune/train/schedule"
@@ -166,8 +168,12 @@ func TestAChangedRunIsNotResumed(t *testing.T) {
 		"other data":    {func(s *setting) { s.samples = newSamples(7, 2) }, "the samples are others"},
 		"other order":   {func(s *setting) { slices.Reverse(s.samples) }, "the samples are others, or in another order"},
 		"one label off": {func(s *setting) { s.samples[3].Labels[len(s.samples[3].Labels)-1] = -100 }, "the samples are others"},
-		"other weights": {func(s *setting) { s.lora.Rank = 2 }, "lora_A.weight"},
-		"other modules": {func(s *setting) { s.lora.Targets = []string{"v_proj"} }, "v_proj"},
+		"adapter rank":  {func(s *setting) { s.lora.Rank = 2 }, "k_proj was LoRA of rank 4, scale 2, dropout 0.2 and is LoRA of rank 2"},
+		"its scale":     {func(s *setting) { s.lora.Alpha = 4 }, "scale 2, dropout 0.2 and is LoRA of rank 4, scale 1,"},
+		"its dropout":   {func(s *setting) { s.lora.Dropout = 0 }, "dropout 0.2 and is LoRA of rank 4, scale 2, dropout 0"},
+		"its modules":   {func(s *setting) { s.lora.Targets = []string{"v_proj"} }, "v_proj was none and is LoRA"},
+		"fewer modules": {func(s *setting) { s.lora.Targets = []string{"k_proj"} }, "q_proj was LoRA of rank 4, scale 2, dropout 0.2 and is none"},
+		"no adapter":    {func(s *setting) { s.lora = nil }, "is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := saving("")
@@ -179,6 +185,23 @@ func TestAChangedRunIsNotResumed(t *testing.T) {
 			assert.Empty(t, o.events, "nothing was begun")
 		})
 	}
+}
+
+func TestAnotherBaseIsNotResumedOn(t *testing.T) {
+	out := t.TempDir()
+	require.NoError(t, saving(out).run(t, context.Background()).err)
+	s := saving("")
+	s.config.Resume = step(out, 3)
+	other := newModel(t)
+	set(t, other.Parameter("model.layers.1.mlp.up_proj.weight"), 0, 0.5)
+	o := s.on(t, context.Background(), other)
+	assert.ErrorContains(t, o.err, "the weights that are not trained are others")
+	config, err := arch.Parse("config.json", []byte(tiny))
+	require.NoError(t, err)
+	short, err := model.New(config, nil, 1, model.LoadConfig{DType: "bfloat16"})
+	require.NoError(t, err)
+	defer short.Close()
+	assert.ErrorContains(t, s.on(t, context.Background(), short).err, "or of another type")
 }
 
 // Where and how a run is watched is not what it is.
