@@ -150,14 +150,15 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
-// TestHostilePatternsEnd: patterns that take exponential time in a plain backtracking engine.
+// TestHostilePatternsEnd: patterns that take exponential time in a plain backtracking engine. The bound tells seconds from
+// centuries, also on a busy machine.
 func TestHostilePatternsEnd(t *testing.T) {
 	for _, source := range []string{`(a+)+b`, `(a|a)*b`, `(a|aa)+$c`, `(a*)*b`, `(?:(?:a?){20}a{20})+b`, `(a+)+(?=b)`, `((a+)+)+?b`, `0$+++++++`, `(?>(?>(?>a*)*)*)*b`, `(?=(?=(?=a*)a*)a*)*b`, `a*b|a`} {
 		re, err := Compile(source)
 		require.NoError(t, err)
 		start := time.Now()
 		cut(Pattern{re}, strings.Repeat("a", 10_000))
-		assert.Less(t, time.Since(start), 4*time.Second, source)
+		assert.Less(t, time.Since(start), 30*time.Second, source)
 	}
 }
 
