@@ -27,7 +27,8 @@ type Adapter struct {
 }
 
 // Attach makes a fresh adapter, freezes the base and activates the adapter. A is random (Kaiming uniform, as PEFT), B is zero: the
-// model computes what it did before, bit for bit, until B changes.
+// model computes what it did before, bit for bit, until B changes (with DoRA, to rounding). An adapter attached before stays as it is,
+// inactive. A target that is no module is an ErrNoTargets.
 func Attach(m *model.Model, c Config) (*Adapter, error) {
 	a, err := newAdapter(m, c)
 	if err != nil {

@@ -69,7 +69,9 @@ func orEmpty[V any](m map[string]V) map[string]V {
 	return m
 }
 
-// Load reads an adapter in PEFT's format, freezes the base and activates the adapter.
+// Load reads an adapter in PEFT's format, freezes the base and activates the adapter. The file is checked against the config and the
+// model before memory is taken: every tensor that is missing, extra or of another shape is listed in one error. A field of the config
+// that changes what the adapter computes and is not honoured is an error that names it.
 func Load(m *model.Model, dir string) (*Adapter, error) {
 	c, err := readConfig(filepath.Join(dir, configName))
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 // GenerateConfig says how text is generated. The zero value is greedy, up to 256 tokens.
 type GenerateConfig struct {
 	Sampling
-	MaxTokens int     // new tokens at most; 0 means 256
-	Stop      []int32 // ids that end the text; nil means Model.EndTokens; empty means none
-	Seed      uint64  // of the sampling; the same seed gives the same text
-	Chat      tokenizer.ChatOptions
+	MaxTokens int                   // new tokens at most; 0 means 256
+	Stop      []int32               // ids that end the text; nil means Model.EndTokens; empty means none
+	Seed      uint64                // of the sampling; the same seed gives the same text
+	Chat      tokenizer.ChatOptions // of Chat: tools, template variables; AddGenerationPrompt and PlainText are set
 }
 
 const (
@@ -57,8 +57,9 @@ func (c GenerateConfig) stops(m *Model) []int32 {
 	return m.EndTokens()
 }
 
-// Generate continues prompt token by token. The sequence ends after a stop token (which is yielded), after MaxTokens, when ctx is
-// cancelled (its cause is the error), or when the consumer breaks.
+// Generate continues prompt, at least one token id, token by token. The sequence ends after a stop token (which is yielded), after
+// MaxTokens, when ctx is cancelled (its cause is the error), or when the consumer breaks; with each the KV cache is freed. An error is
+// yielded once, with id 0, and is the last. Several goroutines may generate at once; each text is what it would be alone.
 func (m *Model) Generate(ctx context.Context, prompt []int32, c GenerateConfig) iter.Seq2[int32, error] {
 	return func(yield func(int32, error) bool) {
 		g, err := m.newGeneration([][]int32{prompt}, c)
@@ -83,7 +84,8 @@ func (m *Model) Generate(ctx context.Context, prompt []int32, c GenerateConfig) 
 	}
 }
 
-// GenerateBatch continues several prompts at once and returns the new tokens of each, with the stop token where one came.
+// GenerateBatch continues several prompts at once and returns the new tokens of each, with the stop token where one came. A text
+// depends on its prompt, the seed and its index in prompts, not on the other prompts.
 func (m *Model) GenerateBatch(ctx context.Context, prompts [][]int32, c GenerateConfig) ([][]int32, error) {
 	g, err := m.newGeneration(prompts, c)
 	if err != nil {

@@ -25,7 +25,8 @@ type LoadConfig struct {
 
 // Load reads a Hugging Face checkpoint folder: config.json, generation_config.json, safetensors weights (one file or sharded;
 // float32, float16, bfloat16) and the tokenizer. The file is checked against the config before a byte of weights is read; what is
-// missing, extra or of another shape is listed in one error.
+// missing, extra or of another shape is listed in one error. Errors name the file, and the tensor or field; a caller may act on
+// ErrVocabMismatch, ErrOutOfMemory, os.ErrNotExist and the cause of ctx. After an error nothing is held.
 func Load(ctx context.Context, dir string, c LoadConfig) (*Model, error) {
 	config, err := arch.Read(filepath.Join(dir, "config.json"))
 	if err != nil {

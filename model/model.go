@@ -13,6 +13,10 @@ import (
 // ErrClosed is returned by every use of a model after Close.
 var ErrClosed = errors.New("model: is closed")
 
+// ErrOutOfMemory is what errors.Is finds where tensors did not get the memory they asked for: in loading, training or generating. What
+// was held for the work in hand has been freed; the model is as it was.
+var ErrOutOfMemory = torch.ErrOutOfMemory
+
 // Model is a network with its weights and, where the checkpoint has one, its tokenizer. It owns the weights until Close.
 type Model struct {
 	Config    *arch.Config

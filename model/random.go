@@ -12,7 +12,7 @@ import (
 )
 
 // New makes a model with random weights, as transformers initialises one: matrices and embeddings N(0, 0.02²), norm weights 1,
-// biases 0. The same seed gives the same weights. tok may be nil.
+// biases 0. The same seed gives the same weights. tok may be nil; one with ids beyond the embedding is an ErrVocabMismatch.
 func New(config *arch.Config, tok *tokenizer.Tokenizer, seed uint64, c LoadConfig) (*Model, error) {
 	if config == nil {
 		return nil, errors.New("model: the config is nil; arch.Read and arch.Parse make one")

@@ -17,7 +17,9 @@ type SaveConfig struct {
 }
 
 // Save writes the model as transformers does, so that transformers loads it: config.json, generation_config.json, safetensors
-// under the names they came with, and the tokenizer. Adapters are not part of it; merge them first. Each file is replaced whole.
+// under the names they came with, and the tokenizer. Adapters are not part of it; merge them first. Each file is replaced whole, and
+// weight files of an earlier save are removed; dir may be the folder that the model came from. Fields of the two configs that nobody
+// here knows are kept. A value that float16 cannot hold is an error.
 func (m *Model) Save(dir string, c SaveConfig) error {
 	if err := m.usable(); err != nil {
 		return err

@@ -60,7 +60,8 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 }
 
 // Run encodes the data and trains. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written if
-// Output is set, and the error wraps the cause. The trained weights are in the model.
+// Output is set, and the error wraps the cause. The trained weights are in the model. Bad data end the run before anything is written:
+// the error is a *data.RecordError with file and line, or wraps data.ErrNoTargets; those of training are listed at train.Engine.Run.
 func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	samples, held, ledger, err := t.encode(ctx)
 	if err != nil {
