@@ -33,10 +33,10 @@ type Config struct {
 	EvalShare float64 `json:"eval_share"` // share of the samples held out, where no evaluation data are given; 0 holds none
 	EvalEvery int     `json:"eval_every"` // steps between evaluations; 0: at the end of each epoch
 
-	Output    string `json:"output"`     // folder for checkpoints, metrics.jsonl and loss.png; "" writes none
+	Output    string `json:"output"`     // folder for checkpoints, metrics.jsonl and loss.png; "" writes none; an earlier run's are set aside
 	SaveEvery int    `json:"save_every"` // steps between checkpoints; 0: at the end only, Off never
 	KeepLast  int    `json:"keep_last"`  // checkpoints kept; 0 means 2, Off all
-	Resume    string `json:"-"`          // "" starts over; "auto" goes on from Output's newest whole checkpoint, if any; else its folder
+	Resume    string `json:"-"`          // "" starts over; "auto" goes on from Output's newest whole checkpoint, if any; else a checkpoint's folder
 
 	Sinks []observe.Sink `json:"-"` // where events go, beside Output's files
 }

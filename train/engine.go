@@ -109,11 +109,20 @@ func (e *Engine) Tell(d observe.Data) { e.early = append(e.early, d) }
 
 // Run trains until the planned steps are done or ctx is cancelled. It blocks, and leaves no goroutine or memory behind; the
 // trained weights are in the model.
+//
+// When ctx is cancelled the step in hand ends, a checkpoint is written if Output is set, and the error wraps the cause. Other errors to
+// act on: ErrNonFinite and model.ErrOutOfMemory (the weights are those of the last step), ErrNoTargets, ErrDamaged (the checkpoint to
+// resume from), ErrSink (the training is complete). The Result counts what was done in any case.
 func (e *Engine) Run(ctx context.Context) (Result, error) {
 	if e.started {
 		return Result{}, errors.New("train: a run can be started once; make a new one")
 	}
 	e.started = true
+	unlock, err := e.lock()
+	if err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
+	defer unlock()
 	if err := torch.Do(func(s *torch.Scope) { e.optimizer = newOptimizer(s, e.params, e.config.AdamW) }); err != nil {
 		return Result{}, fmt.Errorf("train: %w", err)
 	}
@@ -128,8 +137,7 @@ func (e *Engine) Run(ctx context.Context) (Result, error) {
 	for _, d := range e.early {
 		e.stream.Emit(e.state.Step, d)
 	}
-	err := e.train(ctx)
-	return e.conclude(ctx, err)
+	return e.conclude(ctx, e.train(ctx))
 }
 
 // conclude tells the sinks how the run ended and waits for them.

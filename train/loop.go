@@ -14,7 +14,7 @@ import (
 
 // Errors that a caller may act on.
 var (
-	ErrNonFinite = errors.New("the loss or the gradient is not finite")
+	ErrNonFinite = errors.New("the loss or the gradient is not finite") // found before the weights change; the message names the samples
 	ErrNoTargets = errors.New("no token of the step is learned")
 	ErrSink      = errors.New("a sink failed") // the training did not: what it could not show or write is all that is missing
 )

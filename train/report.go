@@ -2,7 +2,9 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 	"strings"
@@ -31,8 +33,30 @@ func (e *Engine) sinks() []observe.Sink {
 		return e.config.Sinks
 	}
 	metrics := filepath.Join(e.config.Output, "metrics.jsonl")
-	return append([]observe.Sink{observe.NewJSONL(metrics), curve.New(filepath.Join(e.config.Output, "loss.png"), metrics)},
-		e.config.Sinks...)
+	files := inTurn{observe.NewJSONL(metrics), curve.New(filepath.Join(e.config.Output, "loss.png"), metrics)}
+	return append([]observe.Sink{files}, e.config.Sinks...)
+}
+
+// inTurn is several sinks as one. The curve of a resumed run begins with what is in the metrics file, which must not be cut to its new
+// length by another goroutine meanwhile.
+type inTurn []observe.Sink
+
+// Observe gives the event to each in order.
+func (list inTurn) Observe(event observe.Event) {
+	for _, s := range list {
+		s.Observe(event)
+	}
+}
+
+// Close closes those that can be closed.
+func (list inTurn) Close() error {
+	var failures []error
+	for _, s := range list {
+		if c, ok := s.(io.Closer); ok {
+			failures = append(failures, c.Close())
+		}
+	}
+	return errors.Join(failures...)
 }
 
 func (e *Engine) announce() {

@@ -231,6 +231,27 @@ func TestANewRunDoesNotOverwriteAnEarlierOne(t *testing.T) {
 	assert.Len(t, entries, len(before), "nothing is lost")
 }
 
+// Two runs in one folder would remove each other's checkpoints. The second is told who is there.
+func TestTwoRunsInOneFolder(t *testing.T) {
+	out := t.TempDir()
+	s := saving(out)
+	var second outcome
+	s.wrap = before(func(call int) {
+		if call == 5 {
+			other := saving(out)
+			other.config.Resume = "auto"
+			second = other.run(t, context.Background())
+		}
+	})
+	first := s.run(t, context.Background())
+	require.NoError(t, first.err)
+	assert.ErrorContains(t, second.err, fmt.Sprintf("another run trains in %s (process %d on ", out, os.Getpid()))
+	assert.Empty(t, second.steps)
+	assert.Len(t, folders(t, out), 6)
+	s.wrap, s.config.Resume = nil, "auto"
+	assert.NoError(t, s.run(t, context.Background()).err, "after its end the folder is free")
+}
+
 // Resuming from elsewhere into a folder that has checkpoints of a third run keeps those apart too.
 func TestResumingFromElsewhereKeepsAThirdRunApart(t *testing.T) {
 	from, out := t.TempDir(), t.TempDir()
