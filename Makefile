@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup demo test check bench-sft
+.PHONY: help setup demo test check bench-sft interop
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -26,6 +26,7 @@ help:
 	echo "make test                   every check and every test"
 	echo "make check                  gofmt, go vet, staticcheck, the build without cgo, the direction of imports"
 	echo "make bench-sft PEERS_PYTHON=python   speed and memory beside TRL; that Python has torch, transformers, peft and trl"
+	echo "make interop PEERS_PYTHON=python     what we save, loaded by transformers and PEFT: the logits must be ours"
 
 setup:
 	@command -v go >/dev/null || { echo "setup: there is no go command; install Go 1.26 or later from https://go.dev/dl" >&2; exit 1; }
@@ -59,3 +60,8 @@ bench-sft: setup
 	@[ -n "$(PEERS_PYTHON)" ] || { echo "bench-sft: PEERS_PYTHON names no Python; it needs torch, transformers, peft and trl" >&2; exit 2; }
 	$(FLAGS)
 	go run ./bench/compare -python "$(PEERS_PYTHON)"
+
+interop: setup
+	@[ -n "$(PEERS_PYTHON)" ] || { echo "interop: PEERS_PYTHON names no Python; it needs torch, transformers and peft" >&2; exit 2; }
+	$(FLAGS)
+	go run ./bench/interop -python "$(PEERS_PYTHON)"
