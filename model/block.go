@@ -12,13 +12,14 @@ type block struct {
 	layer              int
 	inputNorm, midNorm *Parameter
 	q, k, v, o         *Linear
+	qNorm, kNorm       *Parameter // nil where the family has none
 	gate, up, down     *Linear
 	m                  *Model
 }
 
 func newBlock(m *Model, layer int) *block {
 	at := fmt.Sprintf("model.layers.%d.", layer)
-	return &block{
+	b := &block{
 		layer: layer, m: m,
 		inputNorm: m.must(at + "input_layernorm.weight"),
 		midNorm:   m.must(at + "post_attention_layernorm.weight"),
@@ -26,6 +27,10 @@ func newBlock(m *Model, layer int) *block {
 		v: m.linear(at + "self_attn.v_proj"), o: m.linear(at + "self_attn.o_proj"),
 		gate: m.linear(at + "mlp.gate_proj"), up: m.linear(at + "mlp.up_proj"), down: m.linear(at + "mlp.down_proj"),
 	}
+	if m.Config.Attention.QKNorm {
+		b.qNorm, b.kNorm = m.must(at+"self_attn.q_norm.weight"), m.must(at+"self_attn.k_norm.weight")
+	}
+	return b
 }
 
 // forward takes x [N, H]. rows, when not nil, picks the tokens whose result is wanted: attention needs all of them as keys, what
@@ -45,6 +50,9 @@ func (b *block) attention(s *torch.Scope, x *torch.Tensor, run *run) *torch.Tens
 	q := s.Reshape(b.q.forward(s, x, run.Pass), n, heads, width) // [N A D]
 	k := s.Reshape(b.k.forward(s, x, run.Pass), n, kv, width)    // [N K D]
 	v := s.Reshape(b.v.forward(s, x, run.Pass), n, kv, width)
+	if b.qNorm != nil {
+		q, k = b.m.rmsNorm(s, q, b.qNorm), b.m.rmsNorm(s, k, b.kNorm)
+	}
 	q = s.RoPE(q, run.cos, run.sin, c.RoPE.Interleaved)
 	k = s.RoPE(k, run.cos, run.sin, c.RoPE.Interleaved)
 	var out *torch.Tensor

@@ -41,6 +41,7 @@ type Norm struct {
 // Attention is what differs between families in the attention block.
 type Attention struct {
 	QKVBias, OutBias bool
+	QKNorm           bool    // each head's query and key pass an RMS norm of HeadDim before they are turned
 	Scale            float64 // scores are multiplied by it: 1/sqrt(HeadDim) unless the family says otherwise
 }
 

@@ -13,7 +13,7 @@ var llama = family{
 	parameters: llamaParameters,
 }
 
-// llamaParameters is the table of the pre-norm block with split projections: llama, qwen2 and their like.
+// llamaParameters is the table of the pre-norm block with split projections: llama, qwen2, qwen3 and their like.
 func llamaParameters(c *Config) []Parameter {
 	h, inner := int64(c.HiddenSize), int64(c.IntermediateSize)
 	q, kv := int64(c.NumHeads*c.HeadDim), int64(c.NumKVHeads*c.HeadDim)
@@ -25,6 +25,10 @@ func llamaParameters(c *Config) []Parameter {
 		t.linear(at+"self_attn.k_proj", kv, h, c.Attention.QKVBias)
 		t.linear(at+"self_attn.v_proj", kv, h, c.Attention.QKVBias)
 		t.linear(at+"self_attn.o_proj", h, q, c.Attention.OutBias)
+		if c.Attention.QKNorm {
+			t.norm(at+"self_attn.q_norm", int64(c.HeadDim))
+			t.norm(at+"self_attn.k_norm", int64(c.HeadDim))
+		}
 		t.norm(at+"post_attention_layernorm", h)
 		t.linear(at+"mlp.gate_proj", inner, h, c.MLP.Bias)
 		t.linear(at+"mlp.up_proj", inner, h, c.MLP.Bias)

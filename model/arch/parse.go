@@ -35,6 +35,7 @@ type family struct {
 var families = map[string]family{
 	"llama": llama,
 	"qwen2": qwen2,
+	"qwen3": qwen3,
 }
 
 // Families lists the model types that are supported, in alphabetical order.

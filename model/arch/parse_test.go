@@ -34,6 +34,18 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+// Where transformers' default has nothing to do with the rest of the file, the field must be there.
+func TestQwen3NamesItsHeadSize(t *testing.T) {
+	qwen3 := strings.Replace(tiny, "llama", "qwen3", 1)
+	_, err := arch.Parse("config.json", []byte(qwen3+"}"))
+	assert.ErrorContains(t, err, "head_dim")
+	c, err := arch.Parse("config.json", []byte(qwen3+`,"head_dim":6}`))
+	require.NoError(t, err)
+	assert.Equal(t, 6, c.HeadDim)
+	_, err = arch.Parse("config.json", []byte(qwen3+`,"head_dim":6,"use_sliding_window":true,"sliding_window":4}`))
+	assert.ErrorContains(t, err, "use_sliding_window")
+}
+
 func TestUnhonouredFieldIsNamed(t *testing.T) {
 	for _, field := range []string{`"attn_logit_softcapping":50.0`, `"rope_scaling":{"type":"yarn","factor":4}`, `"sliding_window":128`,
 		`"quantization_config":{"bits":4}`, `"attention_dropout":0.1`, `"layer_types":["sliding_attention"]`} {
