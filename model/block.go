@@ -6,7 +6,7 @@ import (
 	"github.com/gofinetune/finetune/internal/torch"
 )
 
-// block is one layer: x + attention(norm(x)), then x + mlp(norm(x)).
+// block is one layer: x + f·attention(norm(x)), then x + f·mlp(norm(x)), f being 1 in most families.
 // N tokens, H hidden, A heads, K KV heads, D head size, I intermediate.
 type block struct {
 	layer              int
@@ -40,8 +40,17 @@ func (b *block) forward(s *torch.Scope, x *torch.Tensor, run *run, rows *torch.T
 	if rows != nil {
 		x, attended = s.Rows(x, rows), s.Rows(attended, rows)
 	}
-	x = s.Add(x, b.o.forward(s, attended, run.Pass))
-	return s.Add(x, b.mlp(s, b.m.rmsNorm(s, x, b.midNorm), run.Pass))
+	factor := b.m.Config.Scale.Residual
+	x = s.Add(x, scaled(s, b.o.forward(s, attended, run.Pass), factor))
+	return s.Add(x, scaled(s, b.mlp(s, b.m.rmsNorm(s, x, b.midNorm), run.Pass), factor))
+}
+
+// scaled is x·factor.
+func scaled(s *torch.Scope, x *torch.Tensor, factor float64) *torch.Tensor {
+	if factor == 1 {
+		return x
+	}
+	return s.Scale(x, factor)
 }
 
 func (b *block) attention(s *torch.Scope, x *torch.Tensor, run *run) *torch.Tensor {

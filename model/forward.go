@@ -76,7 +76,7 @@ func (m *Model) check(b Batch) {
 }
 
 func (m *Model) hidden(s *torch.Scope, ids []int32, r *run, rows *torch.Tensor) *torch.Tensor {
-	x := s.Embedding(m.embedding.Tensor, m.index(s, ids)) // [N H]
+	x := scaled(s, s.Embedding(m.embedding.Tensor, m.index(s, ids)), m.Config.Scale.Embedding) // [N H]
 	for i, b := range m.blocks {
 		r.observe(i, x)
 		if i < len(m.blocks)-1 {
@@ -110,7 +110,7 @@ func (m *Model) index(s *torch.Scope, values []int32) *torch.Tensor {
 
 // Logits are the scores of every vocabulary entry for hidden [M, H] → [M, V].
 func (m *Model) Logits(s *torch.Scope, hidden *torch.Tensor) *torch.Tensor {
-	return m.head.forward(s, hidden, Pass{})
+	return m.head.forward(s, scaled(s, hidden, m.Config.Scale.Logits), Pass{})
 }
 
 // headChunk bounds the logits that exist at one time, in bytes.
@@ -118,5 +118,5 @@ const headChunk = 32 << 20
 
 // CrossEntropy is the cross entropy of labels under the model, summed over the rows of hidden [M, H], in nats: [] float32.
 func (m *Model) CrossEntropy(s *torch.Scope, hidden *torch.Tensor, labels []int32) *torch.Tensor {
-	return s.CrossEntropy(hidden, m.head.effective(s), m.index(s, labels), headChunk)
+	return s.CrossEntropy(scaled(s, hidden, m.Config.Scale.Logits), m.head.effective(s), m.index(s, labels), headChunk)
 }

@@ -59,6 +59,8 @@ func main() {
 var families = map[string]map[string]any{
 	"llama": {"model_type": "llama", "tie_word_embeddings": false, "rope_theta": 500000.0, "rope_scaling": map[string]any{
 		"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}},
+	"granite": {"model_type": "granite", "tie_word_embeddings": true, "attention_multiplier": 0.2, "embedding_multiplier": 7.0,
+		"residual_multiplier": 0.3, "logits_scaling": 0.5},
 	"qwen2": {"model_type": "qwen2", "tie_word_embeddings": true},
 	"qwen3": {"model_type": "qwen3", "tie_word_embeddings": true, "head_dim": 32},
 }

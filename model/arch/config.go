@@ -23,6 +23,7 @@ type Config struct {
 	RoPE       RoPE
 	Attention  Attention
 	MLP        MLP
+	Scale      Scale
 	TieHead    bool   // the output head is the embedding
 	DType      string // storage type named by the checkpoint (float32, bfloat16, float16, float64), "" when it names none
 	Special    Special
@@ -49,6 +50,13 @@ type Attention struct {
 type MLP struct {
 	Activation string // silu, gelu, gelu_tanh, relu; the gated form act(gate)⊙up
 	Bias       bool
+}
+
+// Scale are the constant factors that some families put on the stream. 1 changes nothing.
+type Scale struct {
+	Embedding float64 // on what the embedding gives
+	Residual  float64 // on what attention and MLP add to the stream
+	Logits    float64 // on the logits
 }
 
 // RoPE is the rotary position embedding.

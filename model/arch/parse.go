@@ -33,9 +33,10 @@ type family struct {
 }
 
 var families = map[string]family{
-	"llama": llama,
-	"qwen2": qwen2,
-	"qwen3": qwen3,
+	"granite": granite,
+	"llama":   llama,
+	"qwen2":   qwen2,
+	"qwen3":   qwen3,
 }
 
 // Families lists the model types that are supported, in alphabetical order.
@@ -179,6 +180,7 @@ func readCommon(c *Config, f fields) {
 	if c.NumKVHeads > 0 && c.NumHeads%c.NumKVHeads != 0 {
 		f.bad("num_key_value_heads", "is %d; want a divisor of num_attention_heads %d", c.NumKVHeads, c.NumHeads)
 	}
+	c.Scale = Scale{1, 1, 1}
 	c.Norm.Eps = f.positive(1e-6, "rms_norm_eps")
 	c.MLP.Activation = f.oneOf("silu", activations, "hidden_act")
 	c.TieHead = f.boolean(false, "tie_word_embeddings")
