@@ -10,16 +10,16 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/gofinetune/finetune/bench/peers"
 )
 
 // result is the line that both sides print.
@@ -52,12 +52,12 @@ func main() {
 func run(python, work string, rounds, steps int, plain bool) error {
 	if _, err := os.Stat(filepath.Join(work, "adapter")); err != nil {
 		fmt.Fprintln(os.Stderr, "making the workload in", work)
-		if _, err := output(python, filepath.Join("bench", "peers", "workload.py"), work); err != nil {
+		if _, err := peers.Output(python, filepath.Join("bench", "peers", "workload.py"), work); err != nil {
 			return err
 		}
 	}
 	binary := filepath.Join(work, "sft")
-	if _, err := output("go", "build", "-o", binary, "./bench/sft"); err != nil {
+	if _, err := peers.Output("go", "build", "-o", binary, "./bench/sft"); err != nil {
 		return err
 	}
 	peer := []string{filepath.Join("bench", "peers", "trl_run.py"), "sft", work, "--steps", strconv.Itoa(steps)}
@@ -111,7 +111,7 @@ func sameCurve(ours, theirs result) error {
 
 // measure runs a program whose last line is its result.
 func measure(name string, args ...string) (r result, err error) {
-	out, err := output(name, args...)
+	out, err := peers.Output(name, args...)
 	if err != nil {
 		return r, err
 	}
@@ -120,15 +120,4 @@ func measure(name string, args ...string) (r result, err error) {
 		return r, fmt.Errorf("%s: the last line is not a result: %w", name, err)
 	}
 	return r, nil
-}
-
-func output(name string, args ...string) ([]byte, error) {
-	c := exec.Command(name, args...)
-	var complaint bytes.Buffer
-	c.Stderr = &complaint
-	out, err := c.Output()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s %v: %w", name, args, err), errors.New(complaint.String()))
-	}
-	return out, nil
 }

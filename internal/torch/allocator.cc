@@ -2,7 +2,7 @@
 //
 // glibc gives every large block back to the system and pays page faults to get it again, which costs a training step more than
 // some of its arithmetic. Here a block of 64 KiB or more is kept under its rounded size (at most 1/8 above what was asked) until
-// ft_memory_trim. Kept blocks are bounded by the most that tensors held since then, whoever restarted the measured peak.
+// ft_memory_trim. Kept blocks are bounded by the peak of what tensors held.
 #include "kernels.hpp"
 
 #include <c10/core/Allocator.h>
@@ -34,7 +34,7 @@ size_t round_up(size_t n) {
 struct Counting final : c10::Allocator {
   std::mutex mutex;
   std::map<size_t, std::vector<void *>> free_blocks; // by block size
-  int64_t live = 0, peak = 0, most = 0, cached = 0, allocations = 0, limit = 0;
+  int64_t live = 0, peak = 0, cached = 0, allocations = 0, limit = 0;
 
   static Counting &instance() {
     static Counting *c = new Counting; // never destroyed: tensors may outlive static destructors
@@ -54,9 +54,9 @@ struct Counting final : c10::Allocator {
     return p;
   }
 
-  // Gives kept blocks back, the largest first, until what is held and kept stays within an eighth of the most with block added.
+  // Gives kept blocks back, the largest first, until what is held and kept stays within an eighth of the peak with block added.
   void make_room(size_t block) {
-    while (!free_blocks.empty() && live + cached + static_cast<int64_t>(block) > most + most / 8) {
+    while (!free_blocks.empty() && live + cached + static_cast<int64_t>(block) > peak + peak / 8) {
       auto it = std::prev(free_blocks.end());
       ::free(it->second.back());
       it->second.pop_back();
@@ -70,7 +70,6 @@ struct Counting final : c10::Allocator {
       for (void *p : entry.second) ::free(p);
     free_blocks.clear();
     cached = 0;
-    most = live;
   }
 
   void *from_system(size_t block) {
@@ -103,7 +102,6 @@ struct Counting final : c10::Allocator {
     *static_cast<Header *>(p) = {n, block};
     live += static_cast<int64_t>(n);
     if (live > peak) peak = live;
-    if (live > most) most = live;
     void *data = static_cast<char *>(p) + kAlign;
     return {data, data, &release, c10::Device(c10::kCPU)};
   }
