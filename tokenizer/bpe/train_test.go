@@ -18,6 +18,7 @@ import (
 
 	"github.com/gofinetune/finetune/tokenizer"
 	"github.com/gofinetune/finetune/tokenizer/bpe"
+	"github.com/gofinetune/finetune/tokenizer/internal/unidata"
 )
 
 // train learns from texts with room for extra tokens.
@@ -96,10 +97,16 @@ func TestRoundTrip(t *testing.T) {
 		runtime.GOMAXPROCS(before)
 		require.Equal(rt, v, again)
 		tok := load(t, v)
-		for _, s := range append(texts, rapid.String().Draw(rt, "other")) {
+		for _, s := range append(texts, rapid.String().Filter(sameTables).Draw(rt, "other")) {
 			require.Equal(rt, norm.NFC.String(s), tok.Decode(tok.Encode(s), false))
 		}
 	})
+}
+
+// sameTables says whether Go's normalisation, which the round trip is held against, has the reference's tables for all of s. The
+// reference's are older: it does not move marks that they do not know, and neither do we.
+func sameTables(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return unidata.NoClass(r) || r == 0x11938 })
 }
 
 func TestInvalidUTF8(t *testing.T) {
