@@ -19,13 +19,14 @@ type Batch struct {
 	Positions []int32   // [N], from 0 in each segment, or from the end of its prefix
 	Segments  []Segment // cover [0, N) in order
 	Samples   []int     // per segment: the index of its sample
+	Ends      []int     // per sample of the batch: the segment behind its last one
 }
 
 // NewBatch joins the samples with the given indices.
 func NewBatch(samples []Sample, indices []int) Batch {
 	n := 0
 	for _, i := range indices {
-		n += len(samples[i].IDs)
+		n += samples[i].Len()
 	}
 	b := newBatch(n, len(indices))
 	for _, i := range indices {
@@ -62,13 +63,31 @@ func newBatch(tokens, segments int) Batch {
 }
 
 func (b *Batch) add(s Sample, index int) {
-	start := len(b.IDs)
-	b.IDs = append(b.IDs, s.IDs...)
-	b.Labels = append(b.Labels, s.Labels...)
-	for i := range s.IDs {
-		b.Positions = append(b.Positions, int32(i))
+	prompt := -1
+	if len(s.IDs) > 0 {
+		prompt = len(b.Segments)
+		b.segment(s.IDs, s.Labels, Segment{Prefix: -1}, index)
 	}
-	b.Segments = append(b.Segments, Segment{Start: start, End: len(b.IDs), Prefix: -1})
+	for _, a := range s.Answers {
+		b.segment(a.IDs, a.Labels, Segment{Prefix: prompt}, index)
+	}
+	b.Ends = append(b.Ends, len(b.Segments))
+}
+
+func (b *Batch) segment(ids, labels []int32, g Segment, index int) {
+	first := 0
+	if g.Prefix >= 0 {
+		p := b.Segments[g.Prefix]
+		first = p.End - p.Start
+	}
+	g.Start = len(b.IDs)
+	b.IDs = append(b.IDs, ids...)
+	b.Labels = append(b.Labels, labels...)
+	for i := range ids {
+		b.Positions = append(b.Positions, int32(first+i))
+	}
+	g.End = len(b.IDs)
+	b.Segments = append(b.Segments, g)
 	b.Samples = append(b.Samples, index)
 }
 

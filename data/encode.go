@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/gofinetune/finetune/tokenizer"
@@ -69,13 +70,18 @@ func (c EncodeConfig) withDefaults() EncodeConfig {
 // The ledger, which is never nil, accounts for every record. The error is the first bad record (not so if Lenient), an
 // unreadable source, the cause of ctx, or wraps ErrNoTargets when no sample is left.
 func Encode(ctx context.Context, tok Tokenizer, source Source, cfg EncodeConfig) ([]Sample, *Ledger, error) {
+	return encodeAll(ctx, tok, source.Conversations(), cfg, (*encoder).encode)
+}
+
+func encodeAll[R any](ctx context.Context, tok Tokenizer, records iter.Seq2[R, error], cfg EncodeConfig, encode func(*encoder, R) result) ([]Sample, *Ledger, error) {
 	ledger := &Ledger{}
 	if err := cfg.check(tok); err != nil {
 		return nil, ledger, err
 	}
 	e := newEncoder(tok, cfg.withDefaults())
 	var samples []Sample
-	err := ordered(ctx, source.Conversations(), cfg.Workers, e.encode, func(r result, sourceErr error) error {
+	one := func(r R) result { return encode(e, r) }
+	err := ordered(ctx, records, cfg.Workers, one, func(r result, sourceErr error) error {
 		if err := r.enter(ledger, sourceErr, cfg.Lenient); err != nil {
 			return err
 		}
@@ -198,7 +204,7 @@ func (e *encoder) encode(c Conversation) result {
 	}
 	if full := len(s.IDs); full > e.cfg.MaxLength {
 		var how string
-		if s, how, err = e.shorten(c, s); err != nil {
+		if _, s, how, err = e.shorten(c, s); err != nil {
 			r.tokens = full
 			return fail(err)
 		}

@@ -104,7 +104,7 @@ func (l *Ledger) keep(s Sample, name string, ignored []string, entries []Entry) 
 	for _, c := range []*Counts{&l.Counts, l.source(name, s.Place)} {
 		c.Read++
 		c.Kept++
-		c.Tokens += int64(len(s.IDs))
+		c.Tokens += int64(s.Len())
 		c.Targets += int64(s.Targets())
 		if has(entries, Truncated) {
 			c.Truncated++

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // LoaderConfig says how samples become the micro-batches of optimizer steps.
@@ -89,10 +90,12 @@ func NewLoader(samples []Sample, cfg LoaderConfig) (*Loader, error) {
 	l := &Loader{samples: samples, cfg: cfg.withDefaults()}
 	for i, s := range samples {
 		switch {
-		case len(s.IDs) == 0 || len(s.IDs) != len(s.Labels):
+		case len(s.IDs) == 0 && len(s.Answers) == 0 || len(s.IDs) != len(s.Labels):
 			return nil, fmt.Errorf("data: sample %d (%s) has %d ids and %d labels; want equal numbers, 1 or more", i, s.Place, len(s.IDs), len(s.Labels))
-		case cfg.MaxTokens > 0 && len(s.IDs) > cfg.MaxTokens:
-			return nil, fmt.Errorf("data: sample %d (%s) has %d tokens, over MaxTokens %d", i, s.Place, len(s.IDs), cfg.MaxTokens)
+		case slices.ContainsFunc(s.Answers, func(a Answer) bool { return len(a.IDs) == 0 || len(a.IDs) != len(a.Labels) }):
+			return nil, fmt.Errorf("data: sample %d (%s) has an answer without ids, or with another number of labels", i, s.Place)
+		case cfg.MaxTokens > 0 && s.Len() > cfg.MaxTokens:
+			return nil, fmt.Errorf("data: sample %d (%s) has %d tokens, over MaxTokens %d", i, s.Place, s.Len(), cfg.MaxTokens)
 		}
 	}
 	return l, nil
@@ -154,7 +157,7 @@ func (l *Loader) micro(next []int32) int {
 	}
 	tokens := 0
 	for i, s := range next[:n] {
-		if tokens += len(l.samples[s].IDs); tokens > l.cfg.MaxTokens {
+		if tokens += l.samples[s].Len(); tokens > l.cfg.MaxTokens {
 			return i // never 0: NewLoader has seen that each sample fits
 		}
 	}

@@ -51,7 +51,7 @@ func (l *Loader) epochOrder(epoch int) []int32 {
 // micro-batches in random order, so that the lengths say nothing about the step.
 func (l *Loader) byLength(window []int32, r *rand.PCG) {
 	slices.SortStableFunc(window, func(a, b int32) int {
-		return cmp.Compare(len(l.samples[b].IDs), len(l.samples[a].IDs))
+		return cmp.Compare(l.samples[b].Len(), l.samples[a].Len())
 	})
 	if !l.cfg.Shuffle {
 		return

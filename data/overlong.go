@@ -50,21 +50,21 @@ func (p *OverLongPolicy) UnmarshalText(name []byte) error {
 	return fmt.Errorf("over-long policy: is %q; want %s", name, strings.Join(overLongNames, ", "))
 }
 
-// shorten brings a conversation whose sample is too long below the limit, and says how.
-func (e *encoder) shorten(c Conversation, whole Sample) (s Sample, how string, err *RecordError) {
+// shorten brings a conversation whose sample is too long below the limit, and says how. The conversation is what is left of it.
+func (e *encoder) shorten(c Conversation, whole Sample) (left Conversation, s Sample, how string, err *RecordError) {
 	if e.cfg.OverLong == OverLongCutEnd {
-		return whole.cutEnd(e.cfg.MaxLength), fmt.Sprintf("the last %d tokens cut", len(whole.IDs)-e.cfg.MaxLength), nil
+		return c, whole.cutEnd(e.cfg.MaxLength), fmt.Sprintf("the last %d tokens cut", len(whole.IDs)-e.cfg.MaxLength), nil
 	}
 	h := e.splitTurns(c)
 	c, s, dropped, err := e.dropHistory(h, whole)
 	if err != nil {
-		return s, "", err
+		return c, s, "", err
 	}
 	if dropped > 0 {
 		how = fmt.Sprintf("the oldest %d of %s dropped", dropped, count(len(h.starts), "turn"))
 	}
 	if len(s.IDs) <= e.cfg.MaxLength {
-		return s, how, nil
+		return c, s, how, nil
 	}
 	rest := "it has no earlier turn to drop"
 	if dropped > 0 {
@@ -74,15 +74,15 @@ func (e *encoder) shorten(c Conversation, whole Sample) (s Sample, how string, e
 	switch e.cfg.OverLong {
 	case OverLongError:
 		err.Msg += "; raise MaxLength, or let OverLong drop such records or cut their questions"
-		return s, "", err
+		return c, s, "", err
 	case OverLongDrop:
-		return s, "", err.policy()
+		return c, s, "", err.policy()
 	}
-	s, cut, err := e.cutPrompt(c, s)
+	c, s, cut, err := e.cutPrompt(c, s)
 	if how != "" {
 		cut = how + "; " + cut
 	}
-	return s, cut, err
+	return c, s, cut, err
 }
 
 // history is a conversation cut into its turns: each begins with a message of the user, but for the first, which may
@@ -160,10 +160,10 @@ func (e *encoder) dropHistory(h history, whole Sample) (Conversation, Sample, in
 }
 
 // cutPrompt cuts the beginning of the longest text that the last answer answers, and renders again, until it fits.
-func (e *encoder) cutPrompt(c Conversation, s Sample) (Sample, string, *RecordError) {
+func (e *encoder) cutPrompt(c Conversation, s Sample) (Conversation, Sample, string, *RecordError) {
 	at := longestPrompt(c)
 	if at < 0 {
-		return s, "", fault(ErrOverLong, "", "has %d tokens, over MaxLength %d, and no question to cut", len(s.IDs), e.cfg.MaxLength).policy()
+		return c, s, "", fault(ErrOverLong, "", "has %d tokens, over MaxLength %d, and no question to cut", len(s.IDs), e.cfg.MaxLength).policy()
 	}
 	content := c.Messages[at].Content
 	enc := e.tok.EncodeFull(content, tokenizer.Options{ParseControl: e.cfg.ParseControl})
@@ -177,13 +177,13 @@ func (e *encoder) cutPrompt(c Conversation, s Sample) (Sample, string, *RecordEr
 		c.Messages[at].Content = kept
 		shorter, err := e.render(c)
 		if err != nil {
-			return s, "", err
+			return c, s, "", err
 		}
 		if over = len(shorter.IDs) - e.cfg.MaxLength; over <= 0 {
-			return shorter, fmt.Sprintf("the first %d of %d tokens of the question cut", len(s.IDs)-len(shorter.IDs), len(enc.IDs)), nil
+			return c, shorter, fmt.Sprintf("the first %d of %d tokens of the question cut", len(s.IDs)-len(shorter.IDs), len(enc.IDs)), nil
 		}
 	}
-	return s, "", fault(ErrOverLong, "", "has %d tokens, over MaxLength %d; the answer leaves no room for a question of %s",
+	return c, s, "", fault(ErrOverLong, "", "has %d tokens, over MaxLength %d; the answer leaves no room for a question of %s",
 		len(s.IDs), e.cfg.MaxLength, count(len(enc.IDs), "token")).policy()
 }
 

@@ -16,16 +16,45 @@ var ErrNoTargets = errors.New("no sample is left to learn from")
 // NoLabel elsewhere. The shift by one, by which token t is predicted from the tokens before it, happens in the loss.
 type Sample struct {
 	IDs, Labels []int32
-	Place       Place
+
+	// Answers continue IDs, the best first, for learning from preferences: two of a pair, or those of a ranking. Each sees IDs, which is
+	// computed once, and none of the others. IDs may be empty then.
+	Answers []Answer
+	Margin  float64 // by how much the first answer is better than the second, where that is known
+	Place   Place
+}
+
+// Answer is one of several continuations of a sample's tokens.
+type Answer struct {
+	IDs, Labels []int32
+}
+
+// Len is the number of tokens.
+func (s Sample) Len() int {
+	n := len(s.IDs)
+	for _, a := range s.Answers {
+		n += len(a.IDs)
+	}
+	return n
 }
 
 // Targets counts the tokens that are learned. The first token is never one: nothing comes before it to predict it from.
 func (s Sample) Targets() int {
 	n := 0
-	for _, label := range s.Labels[min(1, len(s.Labels)):] {
-		if label != NoLabel {
-			n++
+	count := func(labels []int32) {
+		for _, label := range labels {
+			if label != NoLabel {
+				n++
+			}
 		}
+	}
+	count(s.Labels[min(1, len(s.Labels)):])
+	for _, a := range s.Answers {
+		first := 0
+		if len(s.IDs) == 0 {
+			first = min(1, len(a.Labels))
+		}
+		count(a.Labels[first:])
 	}
 	return n
 }

@@ -38,7 +38,7 @@ type Samples []data.Sample
 func (s Samples) Len() int { return len(s) }
 
 // Tokens is the length of a sample.
-func (s Samples) Tokens(sample int) int { return len(s[sample].IDs) }
+func (s Samples) Tokens(sample int) int { return s[sample].Len() }
 
 // Lengths is a [Set] of which only the lengths in tokens are known: a plan can be made before the data are at hand.
 type Lengths []int32

@@ -16,8 +16,8 @@ type plain struct{}
 
 func (plain) Adapters(*Model) (map[*Linear]Adapter, error) { return nil, nil }
 
-// with runs f, on the libtorch thread, with set in place of the adapters in force; nil leaves those.
-func (m *Model) with(set AdapterSet, f func()) {
+// With runs f, on the libtorch thread, with set in place of the adapters in force; nil leaves those.
+func (m *Model) With(set AdapterSet, f func()) {
 	if set == nil {
 		f()
 		return

@@ -90,7 +90,7 @@ func (m *Model) plan(e Extension) (first, rows int, err error) {
 // tables are the parameters with a row for each token: the embedding, and the head's weight and bias where they are its own.
 func (m *Model) tables() []*Parameter {
 	list := []*Parameter{m.embedding}
-	if m.head.Weight != m.embedding {
+	if m.head.Weight != m.embedding && !m.Config.Head.Score {
 		list = append(list, m.head.Weight)
 	}
 	if m.head.Bias != nil {

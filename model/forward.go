@@ -158,6 +158,7 @@ func (m *Model) index(s *torch.Scope, values []int32) *torch.Tensor {
 
 // Logits are the scores of every vocabulary entry for hidden [M, H] → [M, V].
 func (m *Model) Logits(s *torch.Scope, hidden *torch.Tensor) *torch.Tensor {
+	m.wantsVocabulary()
 	hidden = scaled(s, hidden, m.Config.Scale.Logits)
 	var logits *torch.Tensor
 	if m.Config.Head.Normalized {
@@ -193,9 +194,19 @@ const headChunk = 32 << 20
 
 // CrossEntropy is the cross entropy of labels under the model, summed over the rows of hidden [M, H], in nats: [] float32.
 func (m *Model) CrossEntropy(s *torch.Scope, hidden *torch.Tensor, labels []int32) *torch.Tensor {
+	return s.CrossEntropy(scaled(s, hidden, m.Config.Scale.Logits), m.index(s, labels), m.vocabularyHead(s), headChunk)
+}
+
+// TokenLosses is the cross entropy of each label under the model: hidden [M, H] → [M] float32, in nats.
+func (m *Model) TokenLosses(s *torch.Scope, hidden *torch.Tensor, labels []int32) *torch.Tensor {
+	return s.TokenLosses(scaled(s, hidden, m.Config.Scale.Logits), m.index(s, labels), m.vocabularyHead(s), headChunk)
+}
+
+func (m *Model) vocabularyHead(s *torch.Scope) torch.Head {
+	m.wantsVocabulary()
 	head := torch.Head{Weight: m.headWeight(s), Bias: m.headBias(), Cap: m.Config.Head.Cap}
 	if m.head.adapter == nil && !m.Config.Head.Normalized { // else the weight is made of the table, not the table itself
 		head.Tail = m.tail(m.head.Weight)
 	}
-	return s.CrossEntropy(scaled(s, hidden, m.Config.Scale.Logits), m.index(s, labels), head, headChunk)
+	return head
 }

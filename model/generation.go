@@ -106,7 +106,7 @@ func (g *generation) forward() (scores []float32, err error) {
 		last = append(last, int32(len(b.IDs)-1))
 	}
 	return scores, torch.Do(func(s *torch.Scope) {
-		g.m.with(g.config.Adapter, func() {
+		g.m.With(g.config.Adapter, func() {
 			r := g.m.newRun(s, b, Pass{}, true)
 			r.cache, r.past = g.cache, past
 			s.FewRows(func() { scores = s.ToFloat32s(g.m.Logits(s, g.m.hidden(s, b, r, g.m.index(s, last)))) })

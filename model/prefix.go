@@ -33,7 +33,7 @@ func (m *Model) NewPrefix(ctx context.Context, ids []int32, adapter AdapterSet) 
 	p := &Prefix{m: m, ids: slices.Clone(ids), adapter: adapter}
 	err := torch.Do(func(s *torch.Scope) {
 		p.cache = m.newCache(s, 1, len(ids))
-		m.with(adapter, func() { p.cache.fill(s, m, ids, 0) })
+		m.With(adapter, func() { p.cache.fill(s, m, ids, 0) })
 	})
 	if err != nil {
 		err = errors.Join(fmt.Errorf("model: prefix: %w", err), p.Close())
@@ -90,7 +90,7 @@ func (g *generation) begin() error {
 	}
 	return torch.Do(func(s *torch.Scope) {
 		if from == nil {
-			g.m.with(g.config.Adapter, func() { g.cache.fill(s, g.m, g.sequences[0].ids[:shared], 0) })
+			g.m.With(g.config.Adapter, func() { g.cache.fill(s, g.m, g.sequences[0].ids[:shared], 0) })
 			g.sequences[0].cached = shared
 			for i := 1; i < len(g.sequences); i++ {
 				g.cache.take(s, g.cache, 0, i, shared)

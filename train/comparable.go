@@ -66,8 +66,13 @@ func fingerprint(samples []data.Sample, order func(epoch int) []int32) string {
 	sum := uint32(0)
 	var buffer []byte
 	for _, s := range samples {
-		buffer = binary.LittleEndian.AppendUint32(buffer[:0], uint32(len(s.IDs)))
-		for _, list := range [][]int32{s.IDs, s.Labels} {
+		buffer = buffer[:0]
+		lists := [][]int32{s.IDs, s.Labels}
+		for _, a := range s.Answers {
+			lists = append(lists, a.IDs, a.Labels)
+		}
+		for _, list := range lists {
+			buffer = binary.LittleEndian.AppendUint32(buffer, uint32(len(list)))
 			for _, v := range list {
 				buffer = binary.LittleEndian.AppendUint32(buffer, uint32(v))
 			}

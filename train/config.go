@@ -107,11 +107,11 @@ func (c Config) Validate() error {
 	want(c.SaveEvery >= Off, "SaveEvery", "is %d; want 0 (at the end), a number of steps, or Off", c.SaveEvery)
 	want(c.KeepLast >= Off, "KeepLast", "is %d; want 0 (2), a number, or Off (all)", c.KeepLast)
 	want(c.Resume == "" || c.Resume != "auto" || c.Output != "", "Resume", "is auto, but Output names no folder to look in")
-	return errors.Join(append(problems, c.Schedule.Validate(), c.loader().Validate())...)
+	return errors.Join(append(problems, c.Schedule.Validate(), c.Loader().Validate())...)
 }
 
-// loader is how samples become steps. With Steps given the data are walked without end and the loop stops.
-func (c Config) loader() data.LoaderConfig {
+// Loader is how samples become steps. With Steps given the data are walked without end and the loop stops.
+func (c Config) Loader() data.LoaderConfig {
 	epochs := c.Epochs
 	if c.Steps > 0 {
 		epochs = -1

@@ -75,14 +75,14 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 		return nil, errors.New("train: no weight is trainable; attach an adapter or call SetTrainable")
 	}
 	var err error
-	if e.loader, err = data.NewLoader(samples, c.loader()); err != nil {
+	if e.loader, err = data.NewLoader(samples, c.Loader()); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	if len(held) > 0 {
 		if !slices.ContainsFunc(held, func(s data.Sample) bool { return s.Targets() > 0 }) {
 			return nil, fmt.Errorf("train: held-out samples: %w", data.ErrNoTargets)
 		}
-		evaluation := c.loader()
+		evaluation := c.Loader()
 		evaluation.Epochs, evaluation.Accumulate, evaluation.Shuffle, evaluation.Order = 1, 1, false, nil
 		if e.held, err = data.NewLoader(held, evaluation); err != nil {
 			return nil, fmt.Errorf("train: held-out samples: %w", err)

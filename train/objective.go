@@ -14,6 +14,12 @@ type Objective interface {
 	Units(b data.Batch) int
 }
 
+// Reporter is an Objective with figures of its own, such as rewards and accuracies.
+type Reporter interface {
+	// Metrics are the means since the last call. It is called after each step and each evaluation.
+	Metrics() map[string]float64
+}
+
 // NextToken is the objective of fine-tuning and pretraining: the cross entropy of each labelled token given those before it, in
 // nats.
 type NextToken struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,18 +81,19 @@ func deviceName(d torch.Device) string {
 
 // afterStep tells the sinks, and evaluates and saves when due.
 func (e *Engine) afterStep(ctx context.Context, r stepReport, newEpoch bool) error {
-	tokens, samples := 0, 0
+	tokens, samples, targets := 0, 0, 0
 	for _, b := range r.group.Micro {
 		tokens += b.Len()
-		samples += len(b.Samples)
+		samples += len(b.Ends)
+		targets += b.Targets()
 	}
 	e.meter.Add(r.duration, tokens)
 	e.result.Loss = r.loss
 	e.result.TokensPerSecond = e.meter.TokensPerSecond()
 	memory := torch.MemoryNow()
 	e.stream.Emit(e.state.Step, observe.Step{Loss: r.loss, GradNorm: r.norm, LearningRate: r.lr, Epoch: e.epoch(),
-		Samples: samples, Tokens: tokens, TargetTokens: r.units, TokensPerSecond: e.result.TokensPerSecond, Duration: r.duration,
-		Remaining: e.meter.Remaining(e.steps - e.state.Step), AllocatedBytes: memory.Live, PeakBytes: memory.Peak})
+		Samples: samples, Tokens: tokens, TargetTokens: targets, TokensPerSecond: e.result.TokensPerSecond, Duration: r.duration,
+		Remaining: e.meter.Remaining(e.steps - e.state.Step), AllocatedBytes: memory.Live, PeakBytes: memory.Peak, Metrics: e.metrics()})
 	if usual, spike := e.spikes.see(r.loss); spike {
 		e.stream.Warn(e.state.Step, "loss_spike", "the loss is %.4g where %.4g was usual; look at the samples: %s", r.loss, usual, e.describe(r.group.Micro[0]))
 	}
@@ -103,6 +105,14 @@ func (e *Engine) afterStep(ctx context.Context, r stepReport, newEpoch bool) err
 	}
 	if e.config.SaveEvery > 0 && e.state.Step%e.config.SaveEvery == 0 && e.state.Step < e.steps {
 		e.savePeriodic()
+	}
+	return nil
+}
+
+// metrics are the objective's own figures since the last call.
+func (e *Engine) metrics() map[string]float64 {
+	if r, ok := e.objective.(Reporter); ok {
+		return r.Metrics()
 	}
 	return nil
 }
@@ -123,7 +133,7 @@ func (e *Engine) evaluate(ctx context.Context) error {
 	}
 	began := time.Now()
 	var sum float64
-	units := 0
+	units, targets := 0, 0
 	for group, err := range e.held.From(data.Cursor{}) {
 		if err != nil {
 			return err
@@ -137,6 +147,7 @@ func (e *Engine) evaluate(ctx context.Context) error {
 				continue
 			}
 			units += n
+			targets += b.Targets()
 			err := torch.Do(func(s *torch.Scope) { sum += s.Item(e.objective.Loss(s, b, model.Pass{})) })
 			if err != nil {
 				return err
@@ -149,8 +160,8 @@ func (e *Engine) evaluate(ctx context.Context) error {
 		e.state.BestEval = &loss
 	}
 	e.result.EvalLoss = loss
-	e.stream.Emit(e.state.Step, observe.Evaluation{Loss: loss, Samples: e.held.Len(), TargetTokens: units,
-		Duration: time.Since(began), Best: best})
+	e.stream.Emit(e.state.Step, observe.Evaluation{Loss: loss, Samples: e.held.Len(), TargetTokens: targets,
+		Duration: time.Since(began), Best: best, Metrics: e.metrics()})
 	return nil
 }
 
@@ -169,9 +180,10 @@ func (e *Engine) finish(ctx context.Context, reason string) error {
 func (e *Engine) describe(b data.Batch) string {
 	const most = 4
 	var names []string
-	for n, i := range b.Samples {
+	samples := slices.Compact(slices.Clone(b.Samples))
+	for n, i := range samples {
 		if n == most {
-			names = append(names, fmt.Sprintf("and %d more", len(b.Samples)-most))
+			names = append(names, fmt.Sprintf("and %d more", len(samples)-most))
 			break
 		}
 		name := fmt.Sprintf("sample %d", i)

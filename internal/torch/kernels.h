@@ -78,6 +78,8 @@ typedef struct {
   double cap;     // above 0: logits become cap·tanh(logit/cap)
 } ft_head_t;
 ft_tensor ft_cross_entropy(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes);
+ft_tensor ft_token_losses(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes); // of each row
+ft_tensor ft_known(ft_tensor x, ft_tensor derivatives, double value); // a scalar whose derivatives by x are given
 // Rows of weight; the gradient goes to tail, its last rows as a leaf of their own over the same memory.
 ft_tensor ft_embedding_tail(ft_tensor weight, ft_tensor tail, ft_tensor ids);
 

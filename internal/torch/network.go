@@ -132,6 +132,29 @@ func (s *Scope) CrossEntropy(hidden, labels *Tensor, head Head, chunkBytes int64
 		hidden, head.Weight, labels)
 }
 
+// TokenLosses is the cross entropy of each label by itself: [M] float32. Where the head is trained its logits are made again in the
+// backward pass.
+func (s *Scope) TokenLosses(hidden, labels *Tensor, head Head, chunkBytes int64) *Tensor {
+	h := C.ft_head_t{cap: C.double(head.Cap), bias: optionalKernel(head.Bias), tail: optionalKernel(head.Tail)}
+	return s.adoptKernel("token_losses", C.ft_token_losses(hidden.ft(), head.Weight.ft(), labels.ft(), &h, C.int64_t(chunkBytes)),
+		hidden, head.Weight, labels)
+}
+
+// Known is a function of x [n] whose value and derivatives were computed outside libtorch: [] float32.
+func (s *Scope) Known(x *Tensor, value float64, derivatives []float64) *Tensor {
+	var d *Tensor
+	if x.DType() == Float64 {
+		d = s.fromData(unsafe.Pointer(unsafe.SliceData(derivatives)), len(derivatives), Float64, x.Device(), x.Shape())
+	} else {
+		narrow := make([]float32, len(derivatives))
+		for i, v := range derivatives {
+			narrow[i] = float32(v)
+		}
+		d = s.fromData(unsafe.Pointer(unsafe.SliceData(narrow)), len(narrow), Float32, x.Device(), x.Shape())
+	}
+	return s.adoptKernel("known", C.ft_known(x.ft(), d.ft(), C.double(value)), x)
+}
+
 // optionalKernel is the native tensor or none.
 func optionalKernel(t *Tensor) C.ft_tensor {
 	if t == nil {

@@ -122,6 +122,7 @@ type Scale struct {
 
 // Head is what differs between families in the output head.
 type Head struct {
+	Score      bool // one score a token in place of logits: a reward model (ForSequenceClassification with one label)
 	Bias       bool
 	Normalized bool    // the rows of the weight are divided by their length (Baichuan 2)
 	Cap        float64 // logits become Cap·tanh(logit/Cap); 0: they do not

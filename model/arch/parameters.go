@@ -21,7 +21,10 @@ func parameters(c *Config) []Parameter {
 		t.layer(fmt.Sprintf(n.Layer, layer), c.Layers[layer])
 	}
 	t.norm(n.Norm, h)
-	if !c.TieHead {
+	switch {
+	case c.Head.Score:
+		t.add(n.Head+".weight", HeadWeight, 1, h)
+	case !c.TieHead:
 		t.add(n.Head+".weight", HeadWeight, int64(c.VocabSize), h)
 	}
 	if c.Head.Bias {

@@ -134,6 +134,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	if known {
 		fam.read(c, f)
+		readScore(c, f)
 		refuseUnhonoured(f)
 	}
 	if len(problems) > 0 {

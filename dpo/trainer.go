@@ -1,0 +1,139 @@
+package dpo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/observe"
+)
+
+// Trainer runs one training from preferences.
+type Trainer struct {
+	model  *model.Model
+	config Config
+}
+
+// NewTrainer checks the config. An adapter attached to m is what is trained; without one, and unless SetTrainable has chosen weights, all
+// of them are.
+func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("dpo: %w", err)
+	}
+	if m == nil || m.Tokenizer == nil {
+		return nil, errors.New("dpo: the model has no tokenizer, which turns the answers into tokens; load it from a checkpoint with tokenizer.json")
+	}
+	if m.Closed() {
+		return nil, fmt.Errorf("dpo: %w", model.ErrClosed)
+	}
+	if c.Reference == m {
+		return nil, errors.New("dpo: Reference is the model that is trained; leave it nil, or load it a second time")
+	}
+	if err := m.CheckTokenizer(); err != nil {
+		return nil, fmt.Errorf("dpo: %w", err)
+	}
+	return &Trainer{model: m, config: c.withDefaults()}, nil
+}
+
+// Run encodes the pairs and trains. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written if Output is
+// set, and the error wraps the cause. The trained weights are in the model. Steps and evaluations carry rewards, margins, accuracies and
+// log-probabilities in their Metrics. Bad data end the run before anything is written: a *data.RecordError with file and line; errors of
+// training are listed at train.Engine.Run.
+func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
+	samples, ledger, err := data.EncodePairs(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
+	if err != nil {
+		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
+	}
+	var held []data.Sample
+	if t.config.Eval != nil {
+		if held, _, err = data.EncodePairs(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode); err != nil {
+			return train.Result{Ledger: ledger}, fmt.Errorf("dpo: evaluation data: %w", err)
+		}
+	} else if t.config.EvalShare > 0 {
+		samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
+	}
+	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
+		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
+	}
+	result, err := t.train(ctx, samples, held, observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped,
+		Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	result.Ledger = ledger
+	if err != nil {
+		return result, fmt.Errorf("dpo: %w", err)
+	}
+	return result, nil
+}
+
+// train learns samples of two answers each.
+func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events ...observe.Data) (train.Result, error) {
+	if len(t.model.Trainable()) == 0 {
+		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
+			return train.Result{}, err
+		}
+	}
+	c := t.config.Config
+	if c.LearningRate == 0 {
+		c.LearningRate = AdapterLearningRate
+		if t.trainsBase() {
+			c.LearningRate = FullLearningRate
+		}
+	}
+	reference, err := t.reference(ctx, samples, held)
+	if err != nil {
+		return train.Result{}, fmt.Errorf("reference: %w", err)
+	}
+	engine, err := train.New("dpo", t.model, &objective{model: t.model, reference: reference, config: t.config}, samples, held, c)
+	if err != nil {
+		return train.Result{}, err
+	}
+	for _, e := range events {
+		engine.Tell(e)
+	}
+	return engine.Run(ctx)
+}
+
+// trainsBase says whether weights of the model itself change.
+func (t *Trainer) trainsBase() bool {
+	return slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil })
+}
+
+// reference is what the config asks for.
+func (t *Trainer) reference(ctx context.Context, samples, held []data.Sample) (reference, error) {
+	c := t.config
+	switch {
+	case !c.Loss.usesReference():
+		return nil, nil
+	case c.Reference != nil:
+		return frozen{model: c.Reference}, nil
+	case !c.AtStart && !t.trainsBase():
+		return frozen{model: t.model, adapters: model.Plain}, nil
+	}
+	k, path := known{}, ""
+	if c.Cache != "" {
+		sum, err := t.model.Checksum()
+		if err != nil {
+			return nil, err
+		}
+		path = cacheFile(c.Cache, sum)
+		if k, err = readKnown(path); err != nil {
+			return nil, err
+		}
+	}
+	before := len(k)
+	loader := c.Config.WithDefaults().Loader()
+	if err := k.add(ctx, t.model, samples, loader); err != nil {
+		return nil, err
+	}
+	loader.Shuffle, loader.Order = false, nil
+	if err := k.add(ctx, t.model, held, loader); err != nil {
+		return nil, err
+	}
+	if path != "" && len(k) > before {
+		return k, k.write(path)
+	}
+	return k, nil
+}
