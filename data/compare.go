@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -24,7 +25,7 @@ type PairSource interface {
 func EncodeRanked(ctx context.Context, tok Tokenizer, source RankedSource, cfg EncodeConfig) ([]Sample, *Ledger, error) {
 	cfg.Learn = LastAnswer
 	return encodeAll(ctx, tok, source.Ranked(), cfg, func(e *encoder, r Ranked) result {
-		return e.compare(Conversation{Messages: r.Prompt(), Place: r.Place}, r.Outputs)
+		return e.compare(Conversation{Messages: r.Prompt(), Place: r.Place}, r.Outputs).untied()
 	})
 }
 
@@ -32,8 +33,40 @@ func EncodeRanked(ctx context.Context, tok Tokenizer, source RankedSource, cfg E
 func EncodePairs(ctx context.Context, tok Tokenizer, source PairSource, cfg EncodeConfig) ([]Sample, *Ledger, error) {
 	cfg.Learn = LastAnswer
 	return encodeAll(ctx, tok, source.Pairs(), cfg, func(e *encoder, p Pair) result {
-		return e.compare(Conversation{Messages: p.Prompt(), Place: p.Place}, []string{p.Chosen, p.Rejected})
+		return e.compare(Conversation{Messages: p.Prompt(), Place: p.Place}, []string{p.Chosen, p.Rejected}).untied()
 	})
+}
+
+// EncodeAnswers makes the sample of a conversation and answers to it, to be scored; see EncodeRanked.
+func EncodeAnswers(tok Tokenizer, prompt []tokenizer.Message, answers []string, cfg EncodeConfig) (Sample, error) {
+	cfg.Learn = LastAnswer
+	if err := cfg.check(tok); err != nil {
+		return Sample{}, err
+	}
+	if len(answers) == 0 {
+		return Sample{}, errors.New("data: no answer to encode")
+	}
+	r := newEncoder(tok, cfg.withDefaults()).compare(Conversation{Messages: prompt}, answers)
+	if r.err != nil {
+		return Sample{}, r.err
+	}
+	return r.sample, nil
+}
+
+// untied refuses answers that are the same tokens: there is nothing to prefer.
+func (r result) untied() result {
+	if r.err != nil {
+		return r
+	}
+	for i, a := range r.sample.Answers {
+		for j, b := range r.sample.Answers[:i] {
+			if slices.Equal(a.IDs, b.IDs) {
+				r.err = fault(ErrTiedOutputs, "output", "answers %d and %d are the same tokens", j, i).policy().at(r.sample.Place)
+				return r
+			}
+		}
+	}
+	return r
 }
 
 // compare makes the sample of a prompt and its answers.
@@ -73,11 +106,6 @@ func (e *encoder) compare(prompt Conversation, outputs []string) (r result) {
 	for i, a := range answers {
 		if a.Targets() == 0 {
 			return fail(fault(ErrNoLabel, "output", "nothing of answer %d is left within MaxLength %d", i, e.cfg.MaxLength).policy())
-		}
-		for j := range i {
-			if slices.Equal(answers[j].IDs, a.IDs) {
-				return fail(fault(ErrTiedOutputs, "output", "answers %d and %d are the same tokens", j, i).policy())
-			}
 		}
 	}
 	r.sample = joined(answers)

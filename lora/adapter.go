@@ -60,6 +60,9 @@ func newAdapter(m *model.Model, c Config) (*Adapter, error) {
 		return nil, fmt.Errorf("lora: %w", model.ErrClosed)
 	}
 	c = c.withDefaults(m.Config)
+	if head := m.Config.Names.Head; m.Config.Head.Score && !c.saves(head) { // it is new, and no adapter starts from anything
+		c.ModulesToSave = append(slices.Clone(c.ModulesToSave), head)
+	}
 	a := &Adapter{Config: c, base: m}
 	for _, l := range m.Linears() {
 		switch {

@@ -47,8 +47,12 @@ func (a *Adapter) Save(dir string) error {
 // peft is the adapter's adapter_config.json.
 func (a *Adapter) peft() map[string]any {
 	c := a.Config
+	task := "CAUSAL_LM"
+	if a.base.Config.Head.Score {
+		task = "SEQ_CLS"
+	}
 	fields := map[string]any{
-		"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": a.base.Dir(), "inference_mode": true,
+		"peft_type": "LORA", "task_type": task, "base_model_name_or_path": a.base.Dir(), "inference_mode": true,
 		"r": c.Rank, "lora_alpha": c.Alpha, "lora_dropout": c.Dropout, "bias": "none", "fan_in_fan_out": a.base.Config.Names.InputFirst,
 		"init_lora_weights": true, "use_rslora": c.RSLoRA, "use_dora": c.DoRA, "target_modules": c.Targets,
 		"rank_pattern": orEmpty(c.RankPattern), "alpha_pattern": orEmpty(c.AlphaPattern), "modules_to_save": nil,

@@ -43,6 +43,8 @@ func (m *Model) MakeScoring(seed uint64) error {
 		last := config.Parameters[len(config.Parameters)-1]
 		score := &Parameter{Parameter: last, Tensor: s.Empty(m.dtype, m.device, last.Shape...)}
 		fill(score, rand.New(rand.NewPCG(seed, 0)), false)
+		score.Trainable = len(m.Trainable()) > 0 // weights were chosen, and this one is new
+		score.Tensor.SetRequiresGrad(score.Trainable)
 		s.Own(score.Tensor)
 		m.dropTails(s)
 		m.parameters = slices.DeleteFunc(m.parameters, func(p *Parameter) bool {

@@ -1,0 +1,128 @@
+package rm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/observe"
+)
+
+// Default learning rates, for AdamW.
+const (
+	FullLearningRate    = 1e-5 // every weight is trained
+	AdapterLearningRate = 1e-4 // an adapter and the score are trained
+)
+
+// Config describes a run. Only Data must be set.
+type Config struct {
+	Data   data.RankedSource // rankings to learn, such as a data.File
+	Eval   data.RankedSource // rankings to evaluate on; nil: train.Config.EvalShare of Data
+	Encode data.EncodeConfig // how they become tokens; Learn is not asked
+
+	Center float64 // weight of the square of a pair's summed rewards, which keeps rewards around zero; 0 for none, 0.01 is usual
+
+	train.Config // steps, optimizer, output
+}
+
+// Validate reports every problem at once, each with its field.
+func (c Config) Validate() error {
+	var problems []error
+	if c.Data == nil {
+		problems = append(problems, errors.New("Data is nil; want a source of rankings, such as data.File{Path: …}"))
+	}
+	if c.Center < 0 || math.IsInf(c.Center, 0) || math.IsNaN(c.Center) {
+		problems = append(problems, fmt.Errorf("Center is %g; want 0 or more", c.Center))
+	}
+	return errors.Join(append(problems, c.Encode.Validate(), c.Config.WithDefaults().Validate())...)
+}
+
+// Trainer trains one reward model.
+type Trainer struct {
+	model  *model.Model
+	config Config
+}
+
+// NewTrainer checks the config and makes m a reward model (model.Model.MakeScoring) unless it is one. An adapter must be attached after
+// that: it then trains the score too.
+func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("rm: %w", err)
+	}
+	if m == nil || m.Tokenizer == nil {
+		return nil, errors.New("rm: the model has no tokenizer, which turns the answers into tokens; load it from a checkpoint with tokenizer.json")
+	}
+	if m.Closed() {
+		return nil, fmt.Errorf("rm: %w", model.ErrClosed)
+	}
+	if err := m.CheckTokenizer(); err != nil {
+		return nil, fmt.Errorf("rm: %w", err)
+	}
+	adapted := slices.ContainsFunc(m.Linears(), func(l *model.Linear) bool { return l.Adapter() != nil })
+	if adapted && !m.Config.Head.Score {
+		return nil, errors.New("rm: an adapter was attached before the model was made a reward model, and would not train its score; " +
+			"take it off, call MakeScoring, and attach one then")
+	}
+	if err := m.MakeScoring(c.Seed); err != nil {
+		return nil, fmt.Errorf("rm: %w", err)
+	}
+	return &Trainer{model: m, config: c}, nil
+}
+
+// Run encodes the rankings and trains. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written if
+// Output is set, and the error wraps the cause. Steps and evaluations carry accuracy, margin and mean_reward in their Metrics. Bad data end
+// the run before anything is written: a *data.RecordError with file and line; errors of training are listed at train.Engine.Run.
+func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
+	samples, ledger, err := data.EncodeRanked(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
+	if err != nil {
+		return train.Result{Ledger: ledger}, fmt.Errorf("rm: %w", err)
+	}
+	var held []data.Sample
+	if t.config.Eval != nil {
+		if held, _, err = data.EncodeRanked(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode); err != nil {
+			return train.Result{Ledger: ledger}, fmt.Errorf("rm: evaluation data: %w", err)
+		}
+	} else if t.config.EvalShare > 0 {
+		samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
+	}
+	result, err := t.train(ctx, samples, held, observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped,
+		Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	result.Ledger = ledger
+	if err != nil {
+		return result, fmt.Errorf("rm: %w", err)
+	}
+	return result, nil
+}
+
+// train learns samples of two or more answers each.
+func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events ...observe.Data) (train.Result, error) {
+	if len(t.model.Trainable()) == 0 {
+		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
+			return train.Result{}, err
+		}
+	}
+	c := t.config.Config
+	if c.LearningRate == 0 {
+		c.LearningRate = AdapterLearningRate
+		if slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil }) {
+			c.LearningRate = FullLearningRate
+		}
+	}
+	o := &objective{model: t.model, center: t.config.Center}
+	for _, s := range samples {
+		o.margins = append(o.margins, s.Margin)
+	}
+	engine, err := train.New("rm", t.model, o, samples, held, c)
+	if err != nil {
+		return train.Result{}, err
+	}
+	for _, e := range events {
+		engine.Tell(e)
+	}
+	return engine.Run(ctx)
+}
