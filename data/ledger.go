@@ -146,6 +146,37 @@ func (l *Ledger) note(p Place, class Class, reason string) {
 	l.list(Entry{Place: p, Action: Noted, Class: class, Reason: reason})
 }
 
+// Join adds what another ledger counts and lists, of further sources.
+func (l *Ledger) Join(other *Ledger) {
+	if other == nil {
+		return
+	}
+	l.Counts.add(other.Counts)
+	for _, s := range other.Sources {
+		l.source(s.Name, Place{}).add(s.Counts)
+	}
+	for _, e := range other.Entries {
+		l.list(e)
+	}
+	l.Unlisted += other.Unlisted
+	for field, n := range other.Ignored {
+		if l.Ignored == nil {
+			l.Ignored = map[string]int{}
+		}
+		l.Ignored[field] += n
+	}
+}
+
+func (c *Counts) add(other Counts) {
+	c.Read += other.Read
+	c.Kept += other.Kept
+	c.Dropped += other.Dropped
+	c.Truncated += other.Truncated
+	c.Repaired += other.Repaired
+	c.Tokens += other.Tokens
+	c.Targets += other.Targets
+}
+
 func (l *Ledger) list(e Entry) {
 	i := slices.IndexFunc(l.Reasons, func(r ReasonCount) bool { return r.Action == e.Action && r.Class == e.Class })
 	if i < 0 {

@@ -194,6 +194,12 @@ const headChunk = 32 << 20
 
 // CrossEntropy is the cross entropy of labels under the model, summed over the rows of hidden [M, H], in nats: [] float32.
 func (m *Model) CrossEntropy(s *torch.Scope, hidden *torch.Tensor, labels []int32) *torch.Tensor {
+	sum, _ := m.CrossEntropies(s, hidden, labels)
+	return sum
+}
+
+// CrossEntropies is CrossEntropy with that of each row beside it: [M] float64, without a gradient.
+func (m *Model) CrossEntropies(s *torch.Scope, hidden *torch.Tensor, labels []int32) (sum, each *torch.Tensor) {
 	return s.CrossEntropy(scaled(s, hidden, m.Config.Scale.Logits), m.index(s, labels), m.vocabularyHead(s), headChunk)
 }
 

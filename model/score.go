@@ -107,4 +107,3 @@ func (m *Model) scoreRow(b Batch, g Segment) int {
 	}
 	return stretches[len(stretches)-1].Start // nothing but padding
 }
-

@@ -43,6 +43,8 @@ type state struct {
 	Cursor   data.Cursor `json:"cursor"`
 	BestEval *float64    `json:"best_eval,omitempty"` // the lowest loss of an evaluation so far
 
+	First map[string]float64 `json:"first,omitempty"` // losses on watched samples before the first step
+
 	Skipped      int `json:"skipped,omitempty"`        // of the steps: those passed over because something was not finite
 	SkippedInRow int `json:"skipped_in_row,omitempty"` // the last ones
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gofinetune/finetune/data"
@@ -22,6 +21,7 @@ type Engine struct {
 	objective Objective
 	loader    *data.Loader
 	held      *data.Loader  // held-out samples, nil for none
+	watched   []watched     // further ones
 	records   []data.Sample // the training set
 	samples   int           // their number
 	steps     int           // optimizer steps in all
@@ -79,12 +79,7 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	if len(held) > 0 {
-		if !slices.ContainsFunc(held, func(s data.Sample) bool { return s.Targets() > 0 }) {
-			return nil, fmt.Errorf("train: held-out samples: %w", data.ErrNoTargets)
-		}
-		evaluation := c.Loader()
-		evaluation.Epochs, evaluation.Accumulate, evaluation.Shuffle, evaluation.Order = 1, 1, false, nil
-		if e.held, err = data.NewLoader(held, evaluation); err != nil {
+		if e.held, err = e.evaluationLoader(held); err != nil {
 			return nil, fmt.Errorf("train: held-out samples: %w", err)
 		}
 	}

@@ -22,6 +22,9 @@ var (
 // train runs steps until the planned number is done, the data end, or ctx is cancelled; then the step in hand ends, a checkpoint is
 // written, and the error wraps context.Cause(ctx).
 func (e *Engine) train(ctx context.Context) error {
+	if err := e.watchFirst(ctx); err != nil {
+		return err
+	}
 	for group, err := range e.loader.From(e.state.Cursor) { // the micro-batches of one step
 		switch cause := context.Cause(ctx); {
 		case e.state.Step >= e.steps: // first: a finished run may be resumed, and does nothing

@@ -24,6 +24,9 @@ type Reporter interface {
 // nats.
 type NextToken struct {
 	Model *model.Model
+
+	// Sources, when not nil, tells the loss of each source of the training data apart, as the metrics loss/NAME.
+	Sources *SourceLosses
 }
 
 // Loss sums the cross entropy over the labelled tokens. Only the rows that predict one go through the output head. In training, the
@@ -38,12 +41,18 @@ func (o NextToken) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Te
 		pass.Routers = &model.Routers{}
 	}
 	hidden := o.Model.Hidden(s, Tokens(b), rows, pass) // [M H]
-	loss := o.Model.CrossEntropy(s, hidden, labels)
+	loss, each := o.Model.CrossEntropies(s, hidden, labels)
+	if o.Sources != nil && pass.Train {
+		o.Sources.add(b, s.ToFloat64s(each))
+	}
 	if balance > 0 { // a mean over the batch, where the other is a sum over its targets
 		loss = s.Add(loss, s.Scale(pass.Routers.Loss(s), balance*float64(len(labels))))
 	}
 	return loss
 }
+
+// Metrics are the losses of the sources since the last call.
+func (o NextToken) Metrics() map[string]float64 { return o.Sources.metrics() }
 
 // Units is the number of labelled tokens.
 func (o NextToken) Units(b data.Batch) int { return b.Targets() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/torch"
-	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train/observe"
 	"github.com/gofinetune/finetune/train/observe/curve"
 )
@@ -124,45 +122,6 @@ func (e *Engine) epoch() float64 {
 		length = max(1, len(e.config.Order(e.state.Cursor.Epoch)))
 	}
 	return float64(e.state.Cursor.Epoch) + float64(e.state.Cursor.Index)/float64(length)
-}
-
-// evaluate is the loss on the held-out samples, without dropout or gradients.
-func (e *Engine) evaluate(ctx context.Context) error {
-	if e.held == nil {
-		return nil
-	}
-	began := time.Now()
-	var sum float64
-	units, targets := 0, 0
-	for group, err := range e.held.From(data.Cursor{}) {
-		if err != nil {
-			return err
-		}
-		if context.Cause(ctx) != nil {
-			return nil // the loop sees it and saves; half an evaluation says nothing
-		}
-		for _, b := range group.Micro {
-			n := e.objective.Units(b)
-			if n == 0 {
-				continue
-			}
-			units += n
-			targets += b.Targets()
-			err := torch.Do(func(s *torch.Scope) { sum += s.Item(e.objective.Loss(s, b, model.Pass{})) })
-			if err != nil {
-				return err
-			}
-		}
-	}
-	loss := sum / math.Max(1, float64(units))
-	best := e.state.BestEval == nil || loss < *e.state.BestEval
-	if best && finite(loss) { // JSON has no NaN, and it is not the best of anything
-		e.state.BestEval = &loss
-	}
-	e.result.EvalLoss = loss
-	e.stream.Emit(e.state.Step, observe.Evaluation{Loss: loss, Samples: e.held.Len(), TargetTokens: targets,
-		Duration: time.Since(began), Best: best, Metrics: e.metrics()})
-	return nil
 }
 
 // finish evaluates and saves a last time.

@@ -159,18 +159,19 @@ Gradients over_chunks(const Tensor &h, const Head &head, const Tensor &labels, c
   return d;
 }
 
-// The sum over all rows. Its gradients are ready when the forward pass is: the backward pass multiplies them by one number.
+// The sum over all rows, and each. The sum's gradients are ready when the forward pass is: the backward pass multiplies them by one number.
 struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
-  static Tensor forward(AutogradContext *ctx, const Tensor &hidden, const Tensor &weight, const std::optional<Tensor> &bias,
+  static variable_list forward(AutogradContext *ctx, const Tensor &hidden, const Tensor &weight, const std::optional<Tensor> &bias,
                         const std::optional<Tensor> &tail, const Tensor &labels, double cap, int64_t chunk_bytes, Needs needs) {
     const Head head{weight, bias.value_or(Tensor()), tail.value_or(Tensor()), cap, chunk_bytes};
     check_head(hidden, head, labels);
-    std::vector<double> losses(hidden.size(0));
-    const auto d = over_chunks(hidden.contiguous(), head, labels, Tensor(), losses.data(), needs);
-    double total = 0;
-    for (double l : losses) total += l;
+    auto each = at::empty({hidden.size(0)}, at::TensorOptions().dtype(at::kDouble));
+    double *losses = each.data_ptr<double>(), total = 0;
+    const auto d = over_chunks(hidden.contiguous(), head, labels, Tensor(), losses, needs);
+    for (int64_t i = 0; i < each.numel(); i++) total += losses[i];
     ctx->save_for_backward({d.hidden, d.weight, d.bias, d.tail});
-    return at::scalar_tensor(total, hidden.options().dtype(accumulate_type(hidden)));
+    ctx->mark_non_differentiable({each});
+    return {at::scalar_tensor(total, hidden.options().dtype(accumulate_type(hidden))), each};
   }
 
   static variable_list backward(AutogradContext *ctx, variable_list grads) {
@@ -255,25 +256,30 @@ struct EmbeddingTail : torch::autograd::Function<EmbeddingTail> {
 
 namespace {
 
-template <class F> ft_tensor with_head(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes) {
-  return tensor_or_error([&] {
-    const Tensor &h = ref(hidden), &w = ref(weight);
-    auto optional = [](ft_tensor t) { return t ? std::optional<Tensor>(ref(t)) : std::nullopt; };
-    const auto bias = optional(head->bias), tail = optional(head->tail);
-    const bool on = at::GradMode::is_enabled();
-    const Needs needs{on && h.requires_grad(), on && w.requires_grad(), on && bias && bias->requires_grad(), on && tail && tail->requires_grad()};
-    return F::apply(h, w, bias, tail, ref(labels), head->cap, chunk_bytes, needs);
-  });
+template <class F> auto with_head(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes) {
+  const Tensor &h = ref(hidden), &w = ref(weight);
+  auto optional = [](ft_tensor t) { return t ? std::optional<Tensor>(ref(t)) : std::nullopt; };
+  const auto bias = optional(head->bias), tail = optional(head->tail);
+  const bool on = at::GradMode::is_enabled();
+  const Needs needs{on && h.requires_grad(), on && w.requires_grad(), on && bias && bias->requires_grad(), on && tail && tail->requires_grad()};
+  return F::apply(h, w, bias, tail, ref(labels), head->cap, chunk_bytes, needs);
 }
 
 } // namespace
 
-ft_tensor ft_cross_entropy(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes) {
-  return with_head<CrossEntropy>(hidden, weight, labels, head, chunk_bytes);
+ft_tensor ft_cross_entropy(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes, ft_tensor *each) {
+  Tensor losses;
+  ft_tensor sum = tensor_or_error([&] {
+    auto both = with_head<CrossEntropy>(hidden, weight, labels, head, chunk_bytes);
+    losses = both[1];
+    return both[0];
+  });
+  *each = sum ? make(losses) : nullptr;
+  return sum;
 }
 
 ft_tensor ft_token_losses(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes) {
-  return with_head<TokenLosses>(hidden, weight, labels, head, chunk_bytes);
+  return tensor_or_error([&] { return with_head<TokenLosses>(hidden, weight, labels, head, chunk_bytes); });
 }
 
 ft_tensor ft_known(ft_tensor x, ft_tensor derivatives, double value) {

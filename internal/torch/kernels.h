@@ -77,7 +77,8 @@ typedef struct {
   ft_tensor tail; // the last rows of the weight as a leaf of its own over the same memory: only they collect a gradient
   double cap;     // above 0: logits become cap·tanh(logit/cap)
 } ft_head_t;
-ft_tensor ft_cross_entropy(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes);
+ft_tensor ft_cross_entropy(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes,
+                           ft_tensor *each); // each: of every row, float64, without gradient
 ft_tensor ft_token_losses(ft_tensor hidden, ft_tensor weight, ft_tensor labels, const ft_head_t *head, int64_t chunk_bytes); // of each row
 ft_tensor ft_known(ft_tensor x, ft_tensor derivatives, double value); // a scalar whose derivatives by x are given
 // Rows of weight; the gradient goes to tail, its last rows as a leaf of their own over the same memory.

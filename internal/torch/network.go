@@ -125,11 +125,14 @@ type Head struct {
 }
 
 // CrossEntropy is the summed cross entropy, in nats, of labels [M] int64 under softmax(hidden·weightᵀ + bias): hidden [M, H] →
-// [] float32. The logits exist in chunks of about chunkBytes at most; the gradients are ready when it returns.
-func (s *Scope) CrossEntropy(hidden, labels *Tensor, head Head, chunkBytes int64) *Tensor {
+// [] float32, and that of each row, [M] float64 without a gradient. The logits exist in chunks of about chunkBytes at most; the gradients
+// are ready when it returns.
+func (s *Scope) CrossEntropy(hidden, labels *Tensor, head Head, chunkBytes int64) (sum, each *Tensor) {
 	h := C.ft_head_t{cap: C.double(head.Cap), bias: optionalKernel(head.Bias), tail: optionalKernel(head.Tail)}
-	return s.adoptKernel("cross_entropy", C.ft_cross_entropy(hidden.ft(), head.Weight.ft(), labels.ft(), &h, C.int64_t(chunkBytes)),
+	var rows C.ft_tensor
+	sum = s.adoptKernel("cross_entropy", C.ft_cross_entropy(hidden.ft(), head.Weight.ft(), labels.ft(), &h, C.int64_t(chunkBytes), &rows),
 		hidden, head.Weight, labels)
+	return sum, s.adoptKernel("cross_entropy", rows)
 }
 
 // TokenLosses is the cross entropy of each label by itself: [M] float32. Where the head is trained its logits are made again in the

@@ -140,6 +140,15 @@ func (s *Scope) ToFloat32s(t *Tensor) []float32 {
 	return values
 }
 
+// ToFloat64s copies the elements as float64, in row order.
+func (s *Scope) ToFloat64s(t *Tensor) []float64 {
+	values := make([]float64, t.Numel())
+	s.Inner(func(s *Scope) {
+		s.To(t, Float64).read(unsafe.Pointer(unsafe.SliceData(values)), int64(len(values))*8)
+	})
+	return values
+}
+
 // ToInt64s copies the elements as int64, in row order.
 func (s *Scope) ToInt64s(t *Tensor) []int64 {
 	values := make([]int64, t.Numel())

@@ -187,14 +187,37 @@ var kernels = []kernel{
 		for i := range labels {
 			labels[i] = int64(i*i) % 50
 		}
-		return s.CrossEntropy(in[0], s.Int64s(labels, torch.CPU), torch.Head{Weight: in[1], Bias: in[2], Cap: 1.5}, 1)
+		sum, _ := s.CrossEntropy(in[0], s.Int64s(labels, torch.CPU), torch.Head{Weight: in[1], Bias: in[2], Cap: 1.5}, 1)
+		return sum
 	}},
 	{"cross entropy", [][]int64{{70, 12}, {50, 12}}, func(s *torch.Scope, in []*torch.Tensor) *torch.Tensor {
 		labels := make([]int64, 70)
 		for i := range labels {
 			labels[i] = int64(i*i) % 50
 		}
-		return s.CrossEntropy(in[0], s.Int64s(labels, torch.CPU), torch.Head{Weight: in[1]}, 1) // chunks of 32, 32 and 6 rows
+		sum, _ := s.CrossEntropy(in[0], s.Int64s(labels, torch.CPU), torch.Head{Weight: in[1]}, 1) // chunks of 32, 32 and 6 rows
+		return sum
+	}},
+	{"losses of tokens", [][]int64{{70, 12}, {50, 12}, {50}}, func(s *torch.Scope, in []*torch.Tensor) *torch.Tensor {
+		labels := make([]int64, 70)
+		for i := range labels {
+			labels[i] = int64(i*i) % 50
+		}
+		losses := s.TokenLosses(in[0], s.Int64s(labels, torch.CPU), torch.Head{Weight: in[1], Bias: in[2], Cap: 1.5}, 1)
+		return s.Mul(losses, losses)
+	}},
+	{"losses of tokens under a head that is not trained", [][]int64{{70, 12}}, func(s *torch.Scope, in []*torch.Tensor) *torch.Tensor {
+		labels := make([]int64, 70)
+		for i := range labels {
+			labels[i] = int64(i*i) % 12
+		}
+		weight := make([]float32, 12*12)
+		for i := range weight {
+			weight[i] = float32(i%7) - 3
+		}
+		head := torch.Head{Weight: s.To(s.Float32s(weight, 12, 12), in[0].DType())}
+		losses := s.TokenLosses(in[0], s.Int64s(labels, torch.CPU), head, 1)
+		return s.Mul(losses, losses)
 	}},
 	{"dropout", [][]int64{{40, 11}}, func(s *torch.Scope, in []*torch.Tensor) *torch.Tensor {
 		return s.Mul(s.Dropout(in[0], 0.3, 7), in[0])
@@ -404,7 +427,8 @@ func TestTheTailsGradientIsThatOfTheWhole(t *testing.T) {
 				} else {
 					x = s.Embedding(weight, ids)
 				}
-				s.Backward(s.CrossEntropy(x, labels, torch.Head{Weight: weight, Tail: tail}, 1))
+				sum, _ := s.CrossEntropy(x, labels, torch.Head{Weight: weight, Tail: tail}, 1)
+				s.Backward(sum)
 			})
 			g := s.ToFloat32s(s.Grad(leaf))
 			return g[len(g)-12:]
