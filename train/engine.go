@@ -71,6 +71,9 @@ func New(name string, m *model.Model, o Objective, samples, held []data.Sample, 
 		return nil, errors.New("train: LearningRate is 0, with which nothing is learned; a stage has its default, an engine has none")
 	}
 	e := &Engine{config: c, name: name, model: m, objective: o, records: samples, samples: len(samples), params: m.Trainable()}
+	if p, ok := o.(Parametrised); ok {
+		e.params = append(e.params, p.Parameters()...)
+	}
 	if len(e.params) == 0 {
 		return nil, errors.New("train: no weight is trainable; attach an adapter or call SetTrainable")
 	}

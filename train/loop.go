@@ -34,7 +34,7 @@ func (e *Engine) train(ctx context.Context) error {
 		case cause != nil:
 			return errors.Join(fmt.Errorf("stopped after step %d: %w", e.state.Step, cause), e.save("interrupt"))
 		}
-		report, err := e.step(group)
+		report, err := e.step(ctx, group)
 		if err != nil {
 			if err := e.skip(group, err); err != nil {
 				return fmt.Errorf("step %d: %w", e.state.Step+1, err)
@@ -52,7 +52,10 @@ func (e *Engine) train(ctx context.Context) error {
 }
 
 // step turns a group of micro-batches into one change of the weights.
-func (e *Engine) step(group data.Group) (report stepReport, err error) {
+func (e *Engine) step(ctx context.Context, group data.Group) (report stepReport, err error) {
+	if group.Micro, err = e.prepared(ctx, group.Micro); err != nil {
+		return stepReport{}, err
+	}
 	// Divide by the units (target tokens, or preference pairs) of the whole group. A mean per micro-batch would give a token in a
 	// short batch more weight than one in a long batch.
 	units := 0
@@ -83,6 +86,22 @@ func (e *Engine) step(group data.Group) (report stepReport, err error) {
 	err = torch.Do(func(s *torch.Scope) { report.norm = e.update(s, report.lr) })
 	report.duration = time.Since(began)
 	return report, err
+}
+
+// prepared lets the objective make its own batches.
+func (e *Engine) prepared(ctx context.Context, micro []data.Batch) ([]data.Batch, error) {
+	p, ok := e.objective.(Preparer)
+	if !ok {
+		return micro, nil
+	}
+	own := make([]data.Batch, len(micro))
+	for i, b := range micro {
+		var err error
+		if own[i], err = p.Prepare(ctx, b, e.state.Step, i, e.seed(i)); err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
 }
 
 // accumulate adds one micro-batch's share to the gradients and returns its summed loss.

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"context"
+
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
@@ -12,6 +14,18 @@ type Objective interface {
 	Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor
 	// Units is what the loss of a whole step is divided by: target tokens, or preference pairs.
 	Units(b data.Batch) int
+}
+
+// Preparer is an Objective that makes the batch to learn from out of the one that the data give: a policy answers the prompts.
+type Preparer interface {
+	// Prepare is called before the losses of a step, for each of its micro-batches, in the goroutine that called Run. seed is a function of
+	// the run's seed and the place in it.
+	Prepare(ctx context.Context, b data.Batch, step, micro int, seed uint64) (data.Batch, error)
+}
+
+// Parametrised is an Objective with weights of its own that are trained beside the model's, such as a value head.
+type Parametrised interface {
+	Parameters() []*model.Parameter
 }
 
 // Reporter is an Objective with figures of its own, such as rewards and accuracies.

@@ -1,0 +1,135 @@
+package grpo
+
+import (
+	"context"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/rollout"
+)
+
+// objective answers prompts and takes the loss of the answers.
+type objective struct {
+	config    Config
+	policy    rollout.Policy
+	reference *model.Model     // nil: the model itself
+	adapters  model.AdapterSet // of the reference; nil: those in force
+
+	groups []group // of the micro-batches of the step in hand
+	next   int     // the one whose loss is taken next
+	seen   figures
+}
+
+// group is the answers of one micro-batch.
+type group struct {
+	rollout.Rollout
+	advantages []float64 // by answer
+	old, ref   []float64 // log-probabilities by token: when they were written, and under the reference
+}
+
+// Prepare answers the prompts, unless there are steps left to take on the last answers.
+func (o *objective) Prepare(ctx context.Context, b data.Batch, step, micro int, seed uint64) (data.Batch, error) {
+	o.next = 0
+	if step%o.config.Iterations != 0 && micro < len(o.groups) {
+		return o.groups[micro].Batch, nil
+	}
+	r, err := o.policy.Answer(ctx, b, seed)
+	if err != nil {
+		return data.Batch{}, err
+	}
+	g := group{Rollout: r}
+	for i, rewards := range r.Rewards {
+		g.advantages = append(g.advantages, advantages(rewards, o.config.Unscaled)...)
+		o.seen.add(rewards, r.Ended[i])
+	}
+	if o.config.Beta > 0 {
+		err = torch.Do(func(s *torch.Scope) {
+			s.NoGrad(func() {
+				o.reference.With(o.adapters, func() { g.ref = train.ScoreAnswers(s, o.reference, g.Batch, model.Pass{}).Each })
+			})
+		})
+	}
+	o.groups = append(o.groups[:micro], g)
+	return g.Batch, err
+}
+
+// Units is the number of tokens or of answers.
+func (o *objective) Units(b data.Batch) int {
+	if !o.config.PerAnswer {
+		return b.Targets()
+	}
+	return len(b.Segments) - len(b.Ends) // each prompt is a segment too
+}
+
+// Loss is summed over the tokens, or over the answers the mean of its tokens. Dropout is off: the answers were written without.
+func (o *objective) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor {
+	g := &o.groups[o.next]
+	o.next++
+	pass.Train = false
+	now := train.ScoreAnswers(s, o.policy.Model, b, pass)
+	if g.old == nil { // the weights are still those that wrote the answers
+		g.old = now.Each
+	}
+	value, derivatives := 0.0, make([]float64, len(now.Each))
+	at := 0
+	for answer, n := range now.Tokens {
+		weight := 1.0
+		if o.config.PerAnswer {
+			weight = 1 / float64(n)
+		}
+		for range n {
+			ref := 0.0
+			if g.ref != nil {
+				ref = g.ref[at]
+			}
+			v, d, clipped := o.config.token(now.Each[at], g.old[at], ref, g.advantages[answer])
+			value += weight * v
+			derivatives[at] = weight * d
+			o.seen.token(now.Each[at], ref, clipped)
+			at++
+		}
+	}
+	return now.TokenLoss(s, value, derivatives)
+}
+
+// figures are sums since the last report.
+type figures struct{ answers, reward, ended, tokens, clipped, entropy, kl float64 }
+
+func (f *figures) add(rewards []float64, ended []bool) {
+	for i, r := range rewards {
+		f.answers++
+		f.reward += r
+		if ended[i] {
+			f.ended++
+		}
+	}
+}
+
+func (f *figures) token(now, ref float64, clipped bool) {
+	f.tokens++
+	f.entropy -= now
+	f.kl += now - ref
+	if clipped {
+		f.clipped++
+	}
+}
+
+// Metrics are means since the last call: reward and the share of answers that ended, by answer; clipped, entropy and kl by token.
+func (o *objective) Metrics() map[string]float64 {
+	f := o.seen
+	o.seen = figures{}
+	m := map[string]float64{}
+	if f.answers > 0 {
+		m["reward"], m["ended"] = f.reward/f.answers, f.ended/f.answers
+		m["answer_tokens"] = f.tokens / f.answers
+	}
+	if f.tokens > 0 {
+		m["clipped"], m["entropy"] = f.clipped/f.tokens, f.entropy/f.tokens
+		if o.config.Beta > 0 {
+			m["kl"] = f.kl / f.tokens
+		}
+	}
+	return m
+}
