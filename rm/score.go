@@ -8,6 +8,7 @@ import (
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/tokenizer"
+	"github.com/gofinetune/finetune/train/rollout"
 )
 
 // Score is the reward of each answer to a prompt, which is computed once. It may be called from any goroutine.
@@ -64,4 +65,11 @@ func Evaluate(ctx context.Context, m *model.Model, source data.RankedSource, c d
 		samples = samples[n:]
 	}
 	return r, nil
+}
+
+// Reward is a reward model as a judge of rollouts, for ppo and grpo.
+func Reward(m *model.Model, c data.EncodeConfig) rollout.Reward {
+	return func(_ context.Context, q rollout.Question, answers []string) ([]float64, error) {
+		return Score(m, q.Messages, answers, c)
+	}
 }

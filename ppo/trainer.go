@@ -1,0 +1,94 @@
+package ppo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/rollout"
+)
+
+// Trainer runs one training.
+type Trainer struct {
+	model  *model.Model
+	config Config
+}
+
+// NewTrainer checks the config. An adapter attached to m is what is trained; without one, and unless SetTrainable has chosen weights, all
+// of them are.
+func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("ppo: %w", err)
+	}
+	if m == nil || m.Tokenizer == nil {
+		return nil, errors.New("ppo: the model has no tokenizer, which turns prompts into tokens; load it from a checkpoint with tokenizer.json")
+	}
+	if m.Closed() {
+		return nil, fmt.Errorf("ppo: %w", model.ErrClosed)
+	}
+	if err := m.CheckTokenizer(); err != nil {
+		return nil, fmt.Errorf("ppo: %w", err)
+	}
+	return &Trainer{model: m, config: c.withDefaults()}, nil
+}
+
+// Run answers prompts and learns from the rewards. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written
+// if Output is set, and the error wraps the cause. The trained weights are in the model. Steps carry reward, ended, answer_tokens, kl,
+// clipped, entropy and value_loss in their Metrics.
+func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
+	questions, samples, err := rollout.Questions(ctx, t.model, t.config.Data, t.config.Encode)
+	if err != nil {
+		return train.Result{}, fmt.Errorf("ppo: %w", err)
+	}
+	if len(t.model.Trainable()) == 0 {
+		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
+			return train.Result{}, fmt.Errorf("ppo: %w", err)
+		}
+	}
+	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
+		return train.Result{}, fmt.Errorf("ppo: %w", err)
+	}
+	full := slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil })
+	head, err := newHead(t.model)
+	if err != nil {
+		return train.Result{}, fmt.Errorf("ppo: %w", err)
+	}
+	defer func() {
+		_ = torch.Do(func(s *torch.Scope) {
+			for _, p := range head {
+				s.Free(p.Tensor)
+			}
+		})
+	}()
+	o := &objective{config: t.config, head: head, reference: t.config.Reference, policy: rollout.Policy{Model: t.model, Questions: questions, Reward: t.config.Reward,
+		Answers: t.config.Answers, MaxTokens: t.config.MaxTokens}}
+	switch {
+	case o.reference != nil || t.config.Beta == 0:
+	case full:
+		return train.Result{}, errors.New("ppo: Beta asks for a reference, and all weights are trained; load the model a second time as Reference, or train an adapter")
+	default:
+		o.reference, o.adapters = t.model, model.Plain
+	}
+	c := t.config.Config
+	if c.LearningRate == 0 {
+		c.LearningRate = AdapterLearningRate
+		if full {
+			c.LearningRate = FullLearningRate
+		}
+	}
+	filled := c.WithDefaults()
+	c.Order = rollout.Order(len(samples), filled.MicroBatch*filled.Accumulate, t.config.Iterations, c.Seed, c.InOrder)
+	engine, err := train.New("ppo", t.model, o, samples, nil, c)
+	if err != nil {
+		return train.Result{}, fmt.Errorf("ppo: %w", err)
+	}
+	result, err := engine.Run(ctx)
+	if err != nil {
+		return result, fmt.Errorf("ppo: %w", err)
+	}
+	return result, nil
+}

@@ -1,0 +1,160 @@
+package ppo_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/torch"
+	"github.com/gofinetune/finetune/lora"
+	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/model/arch"
+	"github.com/gofinetune/finetune/ppo"
+	"github.com/gofinetune/finetune/tokenizer"
+	"github.com/gofinetune/finetune/tokenizer/bpe"
+	"github.com/gofinetune/finetune/train"
+	"github.com/gofinetune/finetune/train/observe"
+	"github.com/gofinetune/finetune/train/rollout"
+)
+
+func newModel(t *testing.T) *model.Model {
+	t.Helper()
+	dir := t.TempDir()
+	vocabulary, err := bpe.Train(t.Context(), func(yield func(string) bool) { yield(strings.Repeat("say a word: 说一个词 ", 4)) },
+		bpe.Config{VocabSize: 280})
+	require.NoError(t, err)
+	require.NoError(t, vocabulary.Save(dir))
+	tok, err := tokenizer.Load(dir)
+	require.NoError(t, err)
+	text, err := json.Marshal(map[string]any{"model_type": "qwen2", "vocab_size": tok.Size(), "hidden_size": 32, "intermediate_size": 64,
+		"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256, "tie_word_embeddings": true})
+	require.NoError(t, err)
+	c, err := arch.Parse("config.json", text)
+	require.NoError(t, err)
+	m, err := model.New(c, tok, 1, model.LoadConfig{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	require.NoError(t, torch.Do(func(s *torch.Scope) { // with embeddings as small as they start, an adapter cannot tell tokens apart
+		e := m.Parameter("model.embed_tokens.weight").Tensor
+		s.Copy(e, s.Scale(e, 10))
+	}))
+	return m
+}
+
+func questions(t *testing.T) data.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "questions.jsonl")
+	var lines []string
+	for _, q := range []string{"say a word", "说一个词", "a word", "词"} {
+		lines = append(lines, `{"instruction": "`+q+`", "input": "", "output": "a"}`)
+	}
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o666))
+	return data.File{Path: path}
+}
+
+// lowercase rewards answers for the share of their bytes that are letters from a to m: a random model has few, and can learn them.
+func lowercase(_ context.Context, q rollout.Question, answers []string) ([]float64, error) {
+	scores := make([]float64, len(answers))
+	for i, a := range answers {
+		good := 0
+		for _, b := range []byte(a) {
+			if b >= 'a' && b <= 'm' {
+				good++
+			}
+		}
+		scores[i] = float64(good) / float64(len(a)+1)
+	}
+	if q.Reference != "a" {
+		return nil, errors.New("the reference is lost")
+	}
+	return scores, nil
+}
+
+// rewards are the means of the first and the last five rollouts; steps between have none.
+func rewards(recorder *observe.Recorder) (first, last float64) {
+	_, steps := observe.All[observe.Step](recorder.Events())
+	var told []float64
+	for _, s := range steps {
+		if r, ok := s.Metrics["reward"]; ok {
+			told = append(told, r)
+		}
+	}
+	const n = 5
+	for i := range n {
+		first += told[i] / n
+		last += told[len(told)-1-i] / n
+	}
+	return first, last
+}
+
+func TestRewardsRise(t *testing.T) {
+	for name, c := range map[string]ppo.Config{
+		"all weights": {Beta: train.Off},
+		"adapter":     {Beta: 0.01, Unfinished: 0.1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(t)
+			rate := 3e-3
+			if name == "adapter" {
+				a, err := lora.Attach(m, lora.Config{Targets: []string{lora.AllLinear}})
+				require.NoError(t, err)
+				defer a.Close()
+				rate = 1e-2
+			}
+			recorder := &observe.Recorder{}
+			c.Data, c.Reward, c.Answers, c.MaxTokens, c.Iterations = questions(t), lowercase, 8, 8, 2
+			c.LearningRate, c.MicroBatch, c.Steps, c.Seed, c.Sinks = rate, 4, 80, 1, []observe.Sink{recorder}
+			trainer, err := ppo.NewTrainer(m, c)
+			require.NoError(t, err)
+			_, err = trainer.Run(t.Context())
+			require.NoError(t, err)
+			first, last := rewards(recorder)
+			t.Logf("reward %.3f to %.3f", first, last)
+			assert.Greater(t, last, 3*first)
+		})
+	}
+}
+
+// The same seed gives the same answers and the same weights.
+func TestTheSameSeedGivesTheSameBits(t *testing.T) {
+	var sums []string
+	for range 2 {
+		m := newModel(t)
+		trainer, err := ppo.NewTrainer(m, ppo.Config{Data: questions(t), Reward: lowercase, Answers: 4, MaxTokens: 6, Beta: train.Off,
+			Config: train.Config{LearningRate: 1e-3, MicroBatch: 2, Steps: 4, Seed: 9}})
+		require.NoError(t, err)
+		_, err = trainer.Run(t.Context())
+		require.NoError(t, err)
+		sum, err := m.Checksum()
+		require.NoError(t, err)
+		sums = append(sums, sum)
+	}
+	assert.Equal(t, sums[0], sums[1])
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	m := newModel(t)
+	_, err := ppo.NewTrainer(m, ppo.Config{Answers: -1, Iterations: 2, Config: train.Config{SaveEvery: 3}})
+	for _, want := range []string{"Data is nil", "Reward is nil", "Answers is -1", "SaveEvery is 3"} {
+		assert.ErrorContains(t, err, want)
+	}
+	trainer, err := ppo.NewTrainer(m, ppo.Config{Data: questions(t), Beta: 0.1, Reward: lowercase})
+	require.NoError(t, err)
+	_, err = trainer.Run(t.Context())
+	assert.ErrorContains(t, err, "load the model a second time as Reference")
+	trainer, err = ppo.NewTrainer(m, ppo.Config{Data: questions(t), MaxTokens: 2, Answers: 8, Beta: train.Off, Reward: func(context.Context, rollout.Question, []string) ([]float64, error) {
+		return []float64{1}, nil
+	}})
+	require.NoError(t, err)
+	_, err = trainer.Run(t.Context())
+	assert.ErrorContains(t, err, "1 numbers for 8 answers")
+	assert.ErrorContains(t, err, "questions.jsonl:")
+}
