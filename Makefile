@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup demo test check bench-sft bench-generate interop
+.PHONY: help setup demo test check bench-sft bench-dpo bench-rm bench-generate interop
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -56,15 +56,10 @@ test: check
 	@$(FLAGS)
 	go run ./internal/gotest "-timeout 20m ./..." "-timeout 20m -tags torchcheck $(TORCHCHECK)"
 
-bench-sft: setup
-	@[ -n "$(PEERS_PYTHON)" ] || { echo "bench-sft: PEERS_PYTHON names no Python; it needs torch, transformers, peft and trl" >&2; exit 2; }
+bench-sft bench-dpo bench-rm bench-generate: bench-%: setup
+	@[ -n "$(PEERS_PYTHON)" ] || { echo "$@: PEERS_PYTHON names no Python; it needs torch, transformers, peft and trl" >&2; exit 2; }
 	$(FLAGS)
-	go run ./bench/compare -python "$(PEERS_PYTHON)"
-
-bench-generate: setup
-	@[ -n "$(PEERS_PYTHON)" ] || { echo "bench-generate: PEERS_PYTHON names no Python; it needs torch, transformers, peft and trl" >&2; exit 2; }
-	$(FLAGS)
-	go run ./bench/compare -python "$(PEERS_PYTHON)" generate
+	go run ./bench/compare -python "$(PEERS_PYTHON)" $*
 
 interop: setup
 	@[ -n "$(PEERS_PYTHON)" ] || { echo "interop: PEERS_PYTHON names no Python; it needs torch, transformers and peft" >&2; exit 2; }

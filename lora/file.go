@@ -119,6 +119,7 @@ func Load(m *model.Model, dir string) (*Adapter, error) {
 // peftFile are the fields of adapter_config.json that are honoured.
 type peftFile struct {
 	PeftType      string             `json:"peft_type"`
+	TaskType      string             `json:"task_type"`
 	R             int                `json:"r"`
 	Alpha         float64            `json:"lora_alpha"`
 	Dropout       float64            `json:"lora_dropout"`
@@ -159,6 +160,9 @@ func readConfig(path string) (c Config, fanInFanOut bool, err error) {
 	}
 	c = Config{Rank: f.R, Alpha: f.Alpha, Dropout: f.Dropout, RSLoRA: f.RSLoRA, DoRA: f.DoRA, RankPattern: f.RankPattern,
 		AlphaPattern: f.AlphaPattern, ModulesToSave: f.ModulesToSave}
+	if f.TaskType == "SEQ_CLS" { // PEFT lists the names that any family has for its head
+		c.ModulesToSave = slices.DeleteFunc(c.ModulesToSave, func(name string) bool { return name == "classifier" })
+	}
 	if len(c.RankPattern) == 0 { // PEFT writes {} for none
 		c.RankPattern = nil
 	}

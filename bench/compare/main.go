@@ -1,7 +1,7 @@
 // Command compare runs a stage of the SDK and of TRL at its best, or generation of the SDK and of transformers, on one workload in turn,
 // and prints the ratio:
 //
-//	compare -python PEERS_PYTHON [-rounds 3] [-steps 6] [-default] [sft|generate]
+//	compare -python PEERS_PYTHON [-rounds 3] [-steps 6] [-default] [sft|dpo|rm|generate]
 //
 // The last line reads like: ratio 3.9 tokens/s (3.7–4.0), memory 0.14 of TRL at its best
 //
@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 // result is the line that both sides print.
 type result struct {
 	TokensPerSecond float64 `json:"tokens_per_s"`
+	RowsPerSecond   float64 `json:"rows_per_s"`
 	PeakGB          float64 `json:"peak_rss_gb"`
 	FirstStep       float64 `json:"seconds_to_first_step"`
 	TokensPerStep   float64 `json:"tokens_per_step"`
@@ -45,30 +47,54 @@ func main() {
 	flag.Parse()
 	var err error
 	switch {
-	case *python == "" || flag.NArg() > 1 || !slices.Contains([]string{"", "sft", "generate"}, flag.Arg(0)):
-		log.Fatal("usage: compare -python PATH [flags] [sft|generate]   (or PEERS_PYTHON=PATH)")
+	case *python == "" || flag.NArg() > 1 || !slices.Contains([]string{"", "sft", "dpo", "rm", "generate"}, flag.Arg(0)):
+		log.Fatal("usage: compare -python PATH [flags] [sft|dpo|rm|generate]   (or PEERS_PYTHON=PATH)")
 	case flag.Arg(0) == "generate":
 		err = generation(*python, *work, *rounds)
 	default:
-		err = run(*python, *work, *rounds, *steps, *plain)
+		err = run(*python, *work, cmp.Or(flag.Arg(0), "sft"), *rounds, *steps, *plain)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(python, work string, rounds, steps int, plain bool) error {
+// side is what a stage is measured in, and how both sides are called.
+type side struct {
+	unit  string
+	batch int // rows a step
+	peer  []string
+	best  []string // flags of the peer at its best
+	rows  bool     // rows are counted, not tokens
+}
+
+var stages = map[string]side{
+	"sft": {"tokens/s", 8, []string{"trl_run.py", "sft"}, []string{"--tuned", "--loss", "chunked_nll"}, false},
+	"dpo": {"pairs/s", 4, []string{"trl_run.py", "dpo"}, []string{"--tuned"}, true},
+	"rm":  {"rankings/s", 2, []string{"reward.py"}, []string{"--tuned"}, true},
+}
+
+func (s side) pace(r result) float64 {
+	if s.rows {
+		return r.RowsPerSecond
+	}
+	return r.TokensPerSecond
+}
+
+func run(python, work, stage string, rounds, steps int, plain bool) error {
 	if err := workload(python, work); err != nil {
 		return err
 	}
-	binary := filepath.Join(work, "sft")
-	if _, err := peers.Output("go", "build", "-o", binary, "./bench/sft"); err != nil {
+	binary := filepath.Join(work, "stage")
+	if _, err := peers.Output("go", "build", "-o", binary, "./bench/stage"); err != nil {
 		return err
 	}
-	peer := []string{filepath.Join("bench", "peers", "trl_run.py"), "sft", work, "--steps", strconv.Itoa(steps)}
+	how := stages[stage]
+	peer := append([]string{filepath.Join("bench", "peers", how.peer[0])}, how.peer[1:]...)
+	peer = append(peer, work, "--steps", strconv.Itoa(steps), "--batch", strconv.Itoa(how.batch))
 	name := "TRL"
 	if !plain {
-		peer, name = append(peer, "--tuned", "--loss", "chunked_nll"), "TRL at its best"
+		peer, name = append(peer, how.best...), "TRL at its best"
 	}
 	var ratios, memory []float64
 	for round := range rounds {
@@ -76,21 +102,21 @@ func run(python, work string, rounds, steps int, plain bool) error {
 		if err != nil {
 			return err
 		}
-		ours, err := measure(binary, "-steps", strconv.Itoa(steps), work)
+		ours, err := measure(binary, "-steps", strconv.Itoa(steps), "-batch", strconv.Itoa(how.batch), stage, work)
 		if err != nil {
 			return err
 		}
 		if err := sameCurve(ours, theirs); err != nil {
 			return err
 		}
-		ratios = append(ratios, ours.TokensPerSecond/theirs.TokensPerSecond)
+		ratios = append(ratios, how.pace(ours)/how.pace(theirs))
 		memory = append(memory, ours.PeakGB/theirs.PeakGB)
-		fmt.Printf("round %d: %4.0f tokens/s in %.2f GB (first step after %.2f s)   %s: %4.0f tokens/s in %.2f GB (%.2f s)\n", round+1,
-			ours.TokensPerSecond, ours.PeakGB, ours.FirstStep, name, theirs.TokensPerSecond, theirs.PeakGB, theirs.FirstStep)
+		fmt.Printf("round %d: %.4g %s in %.2f GB (first step after %.2f s)   %s: %.4g %s in %.2f GB (%.2f s)\n", round+1,
+			how.pace(ours), how.unit, ours.PeakGB, ours.FirstStep, name, how.pace(theirs), how.unit, theirs.PeakGB, theirs.FirstStep)
 	}
 	slices.Sort(ratios)
 	slices.Sort(memory)
-	fmt.Printf("ratio %.1f tokens/s (%.1f–%.1f), memory %.2f of %s\n", ratios[rounds/2], ratios[0], ratios[rounds-1], memory[rounds/2], name)
+	fmt.Printf("ratio %.1f %s (%.1f–%.1f), memory %.2f of %s\n", ratios[rounds/2], how.unit, ratios[0], ratios[rounds-1], memory[rounds/2], name)
 	return nil
 }
 

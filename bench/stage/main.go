@@ -1,5 +1,5 @@
-// Command sft runs fine-tuning on a workload of bench/peers/workload.py and prints one JSON line with what it measured, in the
-// fields of bench/peers/trl_run.py: sft [flags] WORKLOAD
+// Command stage runs a stage on a workload of bench/peers/workload.py and prints one JSON line with what it measured, in the
+// fields of bench/peers/trl_run.py: stage [flags] sft|dpo|rm WORKLOAD
 package main
 
 import (
@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/dpo"
 	"github.com/gofinetune/finetune/lora"
 	"github.com/gofinetune/finetune/model"
+	"github.com/gofinetune/finetune/rm"
 	"github.com/gofinetune/finetune/sft"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
@@ -30,8 +32,8 @@ func main() {
 	dtype := flag.String("dtype", "float32", "type to compute in")
 	profile := flag.String("cpuprofile", "", "file for a CPU profile")
 	flag.Parse()
-	if flag.NArg() != 1 {
-		log.Fatal("usage: sft [flags] WORKLOAD")
+	if flag.NArg() != 2 {
+		log.Fatal("usage: stage [flags] sft|dpo|rm WORKLOAD")
 	}
 	if *profile != "" {
 		f, err := os.Create(*profile)
@@ -42,31 +44,54 @@ func main() {
 		_ = pprof.StartCPUProfile(f)
 		defer pprof.StopCPUProfile()
 	}
-	if err := run(flag.Arg(0), *steps, *batch, *full, *dtype); err != nil {
+	if err := run(flag.Arg(0), flag.Arg(1), *steps, *batch, *full, *dtype); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(workload string, steps, batch int, full bool, dtype string) error {
+// trainer is what every stage has.
+type trainer interface {
+	Run(ctx context.Context) (train.Result, error)
+}
+
+// newTrainer makes the stage's trainer with the peer's settings.
+func newTrainer(stage, workload string, lm *model.Model, c train.Config) (trainer, error) {
+	file := data.File{Path: filepath.Join(workload, stage+".jsonl")}
+	switch stage {
+	case "sft":
+		c.LearningRate = 5e-5
+		return sft.NewTrainer(lm, sft.Config{Data: file, Config: c})
+	case "dpo":
+		c.LearningRate = 5e-6
+		return dpo.NewTrainer(lm, dpo.Config{Data: file, Config: c})
+	case "rm":
+		c.LearningRate = 1e-4
+		return rm.NewTrainer(lm, rm.Config{Data: file, Config: c})
+	}
+	return nil, fmt.Errorf("stage %q; want sft, dpo or rm", stage)
+}
+
+func run(stage, workload string, steps, batch int, full bool, dtype string) error {
 	ctx, began := context.Background(), time.Now()
-	lm, err := model.Load(ctx, filepath.Join(workload, "model"), model.LoadConfig{DType: dtype})
+	folder, start := "model", "adapter"
+	if stage == "rm" {
+		folder, start = "reward", "reward_adapter"
+	}
+	lm, err := model.Load(ctx, filepath.Join(workload, folder), model.LoadConfig{DType: dtype})
 	if err != nil {
 		return err
 	}
 	defer lm.Close()
 	if !full {
-		adapter, err := lora.Load(lm, filepath.Join(workload, "adapter"))
+		adapter, err := lora.Load(lm, filepath.Join(workload, start))
 		if err != nil {
 			return err
 		}
 		defer adapter.Close()
 	}
 	recorder := &observe.Recorder{}
-	trainer, err := sft.NewTrainer(lm, sft.Config{
-		Data: data.File{Path: filepath.Join(workload, "sft.jsonl")},
-		Config: train.Config{LearningRate: 5e-5, Schedule: schedule.Config{Name: schedule.Constant}, MicroBatch: batch, Steps: steps,
-			InOrder: true, Sinks: []observe.Sink{recorder}},
-	})
+	trainer, err := newTrainer(stage, workload, lm, train.Config{Schedule: schedule.Config{Name: schedule.Constant}, MicroBatch: batch,
+		Steps: steps, InOrder: true, Sinks: []observe.Sink{recorder}})
 	if err != nil {
 		return err
 	}
@@ -74,7 +99,7 @@ func run(workload string, steps, batch int, full bool, dtype string) error {
 	if _, err := trainer.Run(ctx); err != nil {
 		return err
 	}
-	return report(recorder, base, began, full, dtype)
+	return report(stage, recorder, base, began, full, dtype)
 }
 
 type line struct {
@@ -84,7 +109,7 @@ type line struct {
 }
 
 // report leaves the first step out of the pace, as the peer's script does.
-func report(recorder *observe.Recorder, base float64, began time.Time, full bool, dtype string) error {
+func report(stage string, recorder *observe.Recorder, base float64, began time.Time, full bool, dtype string) error {
 	_, steps := observe.All[observe.Step](recorder.Events())
 	var seconds, tokens, rows float64
 	var lines []line
@@ -105,7 +130,7 @@ func report(recorder *observe.Recorder, base float64, began time.Time, full bool
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"stage": "sft", "dtype": dtype, "full": full, "steps": len(steps), "tokens_per_step": tokensPerStep,
+		"stage": stage, "dtype": dtype, "full": full, "steps": len(steps), "tokens_per_step": tokensPerStep,
 		"tokens_per_s": tokensPerStep / perStep, "rows_per_s": rows / seconds, "seconds_to_first_step": first.Seconds(),
 		"base_rss_gb": base, "peak_rss_gb": peakGB(), "log": lines,
 	})
