@@ -20,6 +20,7 @@ type Batch struct {
 	Segments  []Segment // cover [0, N) in order
 	Samples   []int     // per segment: the index of its sample
 	Ends      []int     // per sample of the batch: the segment behind its last one
+	Margins   []float64 // per sample of the batch
 }
 
 // NewBatch joins the samples with the given indices.
@@ -71,7 +72,7 @@ func (b *Batch) add(s Sample, index int) {
 	for _, a := range s.Answers {
 		b.segment(a.IDs, a.Labels, Segment{Prefix: prompt}, index)
 	}
-	b.Ends = append(b.Ends, len(b.Segments))
+	b.Ends, b.Margins = append(b.Ends, len(b.Segments)), append(b.Margins, s.Margin)
 }
 
 func (b *Batch) segment(ids, labels []int32, g Segment, index int) {

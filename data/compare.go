@@ -25,7 +25,7 @@ type PairSource interface {
 func EncodeRanked(ctx context.Context, tok Tokenizer, source RankedSource, cfg EncodeConfig) ([]Sample, *Ledger, error) {
 	cfg.Learn = LastAnswer
 	return encodeAll(ctx, tok, source.Ranked(), cfg, func(e *encoder, r Ranked) result {
-		return e.compare(Conversation{Messages: r.Prompt(), Place: r.Place}, r.Outputs).untied()
+		return e.compare(Conversation{Messages: r.Prompt(), Place: r.Place}, r.Outputs).untied().worth(r.Margin)
 	})
 }
 
@@ -35,6 +35,24 @@ func EncodePairs(ctx context.Context, tok Tokenizer, source PairSource, cfg Enco
 	return encodeAll(ctx, tok, source.Pairs(), cfg, func(e *encoder, p Pair) result {
 		return e.compare(Conversation{Messages: p.Prompt(), Place: p.Place}, []string{p.Chosen, p.Rejected}).untied()
 	})
+}
+
+// EncodeJudged turns judged answers into samples of one answer, whose Margin is 1 where it is good and −1 where it is bad; see EncodeRanked.
+func EncodeJudged(ctx context.Context, tok Tokenizer, source JudgedSource, cfg EncodeConfig) ([]Sample, *Ledger, error) {
+	cfg.Learn = LastAnswer
+	return encodeAll(ctx, tok, source.Judged(), cfg, func(e *encoder, j Judged) result {
+		worth := -1.0
+		if j.Good {
+			worth = 1
+		}
+		return e.compare(Conversation{Messages: j.Prompt(), Place: j.Place}, []string{j.Output}).worth(worth)
+	})
+}
+
+// worth sets the sample's margin.
+func (r result) worth(margin float64) result {
+	r.sample.Margin = margin
+	return r
 }
 
 // EncodeAnswers makes the sample of a conversation and answers to it, to be scored; see EncodeRanked.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -156,6 +157,18 @@ func (o *object) text(name string) (string, *RecordError) {
 		return "", fault(ErrWrongType, name, "is %s; want a string", describe(v))
 	}
 	return text(v), nil
+}
+
+// number reads a field that holds a number; absent and null give 0.
+func (o *object) number(name string) (x float64, err *RecordError) {
+	v := o.value(name)
+	if v == nil {
+		return 0, nil
+	}
+	if v.Kind() != jsontext.KindNumber || json.Unmarshal(v, &x) != nil {
+		return 0, fault(ErrWrongType, name, "is %s; want a number", describe(v))
+	}
+	return x, nil
 }
 
 // texts reads several fields that hold text; it stops at the first fault.

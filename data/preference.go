@@ -15,6 +15,7 @@ type Ranked struct {
 	Outputs     []string    `json:"output"` // two or more, no two equal
 	History     [][2]string `json:"history,omitempty"`
 	System      string      `json:"system,omitempty"`
+	Margin      float64     `json:"margin,omitempty"` // of two answers: by how much the first is better, where that was asked; 0 or more
 	Place       Place       `json:"-"`
 }
 
@@ -57,7 +58,7 @@ var (
 	rmSchema = schema{
 		kind:     "rm",
 		required: []string{"instruction", "output"},
-		optional: []string{"input", "history", "system"},
+		optional: []string{"input", "history", "system", "margin"},
 	}
 	dpoSchema = schema{
 		kind:     "dpo",
@@ -81,6 +82,12 @@ func parseRanked(o *object, f File) (r Ranked, err *RecordError) {
 	}
 	if r.Outputs, err = o.outputs("output"); err != nil {
 		return r, err
+	}
+	if r.Margin, err = o.number("margin"); err != nil {
+		return r, err
+	}
+	if r.Margin < 0 || r.Margin > 0 && len(r.Outputs) > 2 {
+		return r, fault(ErrWrongType, "margin", "is %g, with %s; want 0 or more, of two answers", r.Margin, count(len(r.Outputs), "answer"))
 	}
 	for _, pair := range r.Pairs() {
 		if r.Outputs[pair[0]] == r.Outputs[pair[1]] {

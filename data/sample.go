@@ -20,7 +20,7 @@ type Sample struct {
 	// Answers continue IDs, the best first, for learning from preferences: two of a pair, or those of a ranking. Each sees IDs, which is
 	// computed once, and none of the others. IDs may be empty then.
 	Answers []Answer
-	Margin  float64 // by how much the first answer is better than the second, where that is known
+	Margin  float64 // by how much the first answer is better than the second, where that is known; of a single answer: 1 good, −1 bad
 	Place   Place
 }
 

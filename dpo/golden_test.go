@@ -126,9 +126,55 @@ func TestGoldenLosses(t *testing.T) {
 					}
 				})
 			}
+			t.Run("kto", func(t *testing.T) { compareKTO(t, c, numbers, policy, reference) })
 			compareLogProbs(t, numbers, policy, batchOf(c.Pairs, goldenPair.sample), "policy_logps")
 			compareLogProbs(t, numbers, reference, batchOf(c.Pairs, goldenPair.alone), "ref_logps")
 		})
+	}
+}
+
+// compareKTO takes the pairs as single answers, all good ones before all bad ones; the divergence of the case is taken within each kind.
+func compareKTO(t *testing.T, c lossCase, numbers *safetensors.File, policy, reference *model.Model) {
+	x, ok := numbers.Tensor("loss.kto")
+	if !ok {
+		t.Skip("the case has no such loss")
+	}
+	want, err := x.Float32s()
+	require.NoError(t, err)
+	config := KTOConfig{Beta: c.Losses["kto"].Beta}.withDefaults()
+	var crossed []float64
+	var losses []float64
+	for _, good := range []bool{true, false} {
+		var samples []data.Sample
+		var indices []int
+		for i, p := range c.Pairs {
+			answer, margin := p.Chosen, 1.0
+			if !good {
+				answer, margin = p.Rejected, -1
+			}
+			samples = append(samples, data.Sample{IDs: p.Prompt, Labels: none(len(p.Prompt)), Margin: margin, Answers: []data.Answer{{IDs: answer, Labels: answer}}})
+			indices = append(indices, i)
+		}
+		b := data.NewBatch(samples, indices)
+		require.NoError(t, torch.Do(func(s *torch.Scope) {
+			now, ref := frozen{model: policy}.logProbs(s, b), frozen{model: reference}.logProbs(s, b)
+			for i := range now {
+				losses = append(losses, now[i]-ref[i])
+			}
+			now, ref = frozen{model: policy}.logProbs(s, mismatched(b)), frozen{model: reference}.logProbs(s, mismatched(b))
+			for i := range now {
+				crossed = append(crossed, now[i]-ref[i])
+			}
+		}))
+	}
+	z := 0.0
+	for _, d := range crossed {
+		z += d / float64(len(crossed))
+	}
+	z = math.Max(0, z)
+	for i, ratio := range losses {
+		got, _ := config.of(ratio, z, i < len(losses)/2)
+		assert.InDelta(t, want[i], got, lossTolerance)
 	}
 }
 
@@ -160,7 +206,7 @@ func lossAndGradients(t *testing.T, o *objective, b data.Batch) (value float64, 
 	return value, grads
 }
 
-func compareGradients(t *testing.T, numbers tensors, variant string, grads map[string][]float32, units float64) {
+func compareGradients(t *testing.T, numbers *safetensors.File, variant string, grads map[string][]float32, units float64) {
 	t.Helper()
 	for _, name := range numbers.Names() {
 		parameter, ok := strings.CutPrefix(name, "grad."+variant+".")
@@ -178,7 +224,7 @@ func compareGradients(t *testing.T, numbers tensors, variant string, grads map[s
 	}
 }
 
-func compareLogProbs(t *testing.T, numbers tensors, m *model.Model, b data.Batch, name string) {
+func compareLogProbs(t *testing.T, numbers *safetensors.File, m *model.Model, b data.Batch, name string) {
 	t.Helper()
 	x, ok := numbers.Tensor(name)
 	require.True(t, ok)
@@ -269,12 +315,7 @@ func compareSteps(t *testing.T, c run, want []map[string]float64, recorder *obse
 	}
 }
 
-type tensors interface {
-	Names() []string
-	Tensor(name string) (safetensors.Tensor, bool)
-}
-
-func compareWeights(t *testing.T, want tensors, m *model.Model) {
+func compareWeights(t *testing.T, want *safetensors.File, m *model.Model) {
 	t.Helper()
 	got := map[string][]float32{}
 	require.NoError(t, torch.Do(func(s *torch.Scope) {

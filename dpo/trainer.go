@@ -24,17 +24,11 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("dpo: %w", err)
 	}
-	if m == nil || m.Tokenizer == nil {
-		return nil, errors.New("dpo: the model has no tokenizer, which turns the answers into tokens; load it from a checkpoint with tokenizer.json")
-	}
-	if m.Closed() {
-		return nil, fmt.Errorf("dpo: %w", model.ErrClosed)
+	if err := usable(m); err != nil {
+		return nil, fmt.Errorf("dpo: %w", err)
 	}
 	if c.Reference == m {
 		return nil, errors.New("dpo: Reference is the model that is trained; leave it nil, or load it a second time")
-	}
-	if err := m.CheckTokenizer(); err != nil {
-		return nil, fmt.Errorf("dpo: %w", err)
 	}
 	return &Trainer{model: m, config: c.withDefaults()}, nil
 }
@@ -70,23 +64,15 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 
 // train learns samples of two answers each.
 func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events ...observe.Data) (train.Result, error) {
-	if len(t.model.Trainable()) == 0 {
-		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
-			return train.Result{}, err
-		}
-	}
-	c := t.config.Config
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		if t.trainsBase() {
-			c.LearningRate = FullLearningRate
-		}
+	if err := chosen(t.model); err != nil {
+		return train.Result{}, err
 	}
 	reference, err := t.reference(ctx, samples, held)
 	if err != nil {
 		return train.Result{}, fmt.Errorf("reference: %w", err)
 	}
-	engine, err := train.New("dpo", t.model, &objective{model: t.model, reference: reference, config: t.config}, samples, held, c)
+	engine, err := train.New("dpo", t.model, &objective{model: t.model, reference: reference, config: t.config}, samples, held,
+		withRate(t.model, t.config.Config))
 	if err != nil {
 		return train.Result{}, err
 	}
@@ -96,9 +82,39 @@ func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events
 	return engine.Run(ctx)
 }
 
+// usable says what a model lacks to be trained.
+func usable(m *model.Model) error {
+	switch {
+	case m == nil || m.Tokenizer == nil:
+		return errors.New("the model has no tokenizer, which turns the answers into tokens; load it from a checkpoint with tokenizer.json")
+	case m.Closed():
+		return model.ErrClosed
+	}
+	return m.CheckTokenizer()
+}
+
+// chosen makes every weight trainable where nothing is.
+func chosen(m *model.Model) error {
+	if len(m.Trainable()) > 0 {
+		return nil
+	}
+	return m.SetTrainable(func(string) bool { return true })
+}
+
+// withRate fills in the learning rate.
+func withRate(m *model.Model, c train.Config) train.Config {
+	if c.LearningRate == 0 {
+		c.LearningRate = AdapterLearningRate
+		if trainsBase(m) {
+			c.LearningRate = FullLearningRate
+		}
+	}
+	return c
+}
+
 // trainsBase says whether weights of the model itself change.
-func (t *Trainer) trainsBase() bool {
-	return slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil })
+func trainsBase(m *model.Model) bool {
+	return slices.ContainsFunc(m.Trainable(), func(p *model.Parameter) bool { return m.Parameter(p.Name) != nil })
 }
 
 // reference is what the config asks for.
@@ -109,7 +125,7 @@ func (t *Trainer) reference(ctx context.Context, samples, held []data.Sample) (r
 		return nil, nil
 	case c.Reference != nil:
 		return frozen{model: c.Reference}, nil
-	case !c.AtStart && !t.trainsBase():
+	case !c.AtStart && !trainsBase(t.model):
 		return frozen{model: t.model, adapters: model.Plain}, nil
 	}
 	k, path := known{}, ""

@@ -3,6 +3,7 @@ package dpo_test
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -108,6 +109,33 @@ func TestDataMarginsRise(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same pairs as single answers, good or bad.
+func TestDataJudgedAnswersAreToldApart(t *testing.T) {
+	m := tuned(t, 300)
+	path := filepath.Join(t.TempDir(), "judged.jsonl")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	lines := json.NewEncoder(file)
+	for p, err := range (data.File{Path: filepath.Join(testdata.Data(t), "dpo.jsonl")}).Pairs() {
+		require.NoError(t, err)
+		require.NoError(t, lines.Encode(map[string]any{"instruction": p.Instruction, "input": p.Input, "output": p.Chosen, "kto_tag": true}))
+		require.NoError(t, lines.Encode(map[string]any{"instruction": p.Instruction, "input": p.Input, "output": p.Rejected, "label": false}))
+	}
+	require.NoError(t, file.Close())
+	a, err := lora.Attach(m, lora.Config{Targets: []string{lora.AllLinear}})
+	require.NoError(t, err)
+	defer a.Close()
+	recorder := &observe.Recorder{}
+	trainer, err := dpo.NewKTOTrainer(m, dpo.KTOConfig{Data: data.File{Path: path}, Config: train.Config{LearningRate: 5e-3, Steps: 60, MicroBatch: 8,
+		EvalShare: 0.1, Seed: 1, Sinks: []observe.Sink{recorder}}})
+	require.NoError(t, err)
+	_, err = trainer.Run(t.Context())
+	require.NoError(t, err)
+	_, held := observe.All[observe.Evaluation](recorder.Events())
+	t.Log(held[len(held)-1].Metrics)
+	assert.Greater(t, held[len(held)-1].Metrics["rewards/margins"], 1.0)
 }
 
 // A run that keeps log-probabilities of the reference beside it goes on to the same bit.

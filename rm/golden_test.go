@@ -167,10 +167,11 @@ func compareLosses(t *testing.T, m *model.Model, c rewardCase, numbers *safetens
 		switch variant {
 		case "plain", "margin", "center", "margin_center":
 			for _, p := range c.Pairs {
-				samples = append(samples, how([][]int32{p.Chosen, p.Rejected}))
+				s := how([][]int32{p.Chosen, p.Rejected})
 				if strings.Contains(variant, "margin") {
-					o.margins = append(o.margins, p.Margin)
+					s.Margin = p.Margin
 				}
+				samples = append(samples, s)
 			}
 			if strings.Contains(variant, "center") {
 				o.center = c.Center

@@ -9,10 +9,9 @@ import (
 
 // objective is the loss of a batch of rankings.
 type objective struct {
-	model   *model.Model
-	center  float64
-	margins []float64 // by sample
-	seen    Report
+	model  *model.Model
+	center float64
+	seen   Report
 }
 
 // Units is the number of rankings.
@@ -23,23 +22,13 @@ func (o *objective) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.T
 	scores, rankings := rewards(s, o.model, b, pass)
 	var value float64
 	var derivatives []float64
-	first := 0
 	for i, r := range rankings {
-		v, d := ranking(r, o.margin(b.Samples[first], pass), o.center)
+		v, d := ranking(r, b.Margins[i], o.center)
 		value += v
 		derivatives = append(derivatives, d...)
 		o.seen.add(r)
-		first = b.Ends[i]
 	}
 	return s.Known(scores, value, derivatives)
-}
-
-// margin is that of a training sample; held-out ones are compared as they are.
-func (o *objective) margin(sample int, pass model.Pass) float64 {
-	if !pass.Train || sample >= len(o.margins) {
-		return 0
-	}
-	return o.margins[sample]
 }
 
 // rewards are the scores of all answers of a batch [n], and their values by sample.

@@ -114,9 +114,6 @@ func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events
 		}
 	}
 	o := &objective{model: t.model, center: t.config.Center}
-	for _, s := range samples {
-		o.margins = append(o.margins, s.Margin)
-	}
 	engine, err := train.New("rm", t.model, o, samples, held, c)
 	if err != nil {
 		return train.Result{}, err
