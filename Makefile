@@ -15,7 +15,7 @@ PURE := ./cmd/libtorch/... ./data/... ./internal/golden/... ./internal/gotest/..
 ALL := ./... ./internal/testdata
 
 # Packages whose tests are repeated with -tags torchcheck, which finds double free, use after free and leaks of tensors.
-TORCHCHECK := ./internal/torch ./model ./lora ./train ./sft
+TORCHCHECK := ./internal/torch ./model ./lora ./train ./sft ./dpo ./rm ./ppo ./grpo
 
 # The flags that link libtorch, for the commands that follow in the same recipe.
 FLAGS = flags="$$(go run ./cmd/libtorch env)"; eval "$$flags"
@@ -25,7 +25,7 @@ help:
 	echo "make demo                   train a small model and fine-tune it with LoRA; BASE=dir takes your checkpoint"
 	echo "make test                   every check and every test"
 	echo "make check                  gofmt, go vet, staticcheck, the build without cgo, the direction of imports"
-	echo "make bench-sft PEERS_PYTHON=python   speed and memory beside TRL; that Python has torch, transformers, peft and trl"
+	echo "make bench-sft PEERS_PYTHON=python   speed and memory beside TRL (also bench-dpo, bench-rm, bench-generate); that Python has torch, transformers, peft and trl"
 	echo "make interop PEERS_PYTHON=python     what we save, loaded by transformers and PEFT: the logits must be ours"
 
 setup:

@@ -29,7 +29,8 @@ var layers = [][]string{
 	{"model", "mixer"},
 	{"lora", "plan"},
 	{"train"},
-	{"pretrain", "sft", "rm", "dpo", "ppo", "eval"}, // the stages
+	{"train/rollout"},
+	{"pretrain", "sft", "rm", "dpo", "ppo", "grpo", "eval"}, // the stages
 	{"cmd", "examples", "bench"},
 }
 
