@@ -138,6 +138,24 @@ func TestTheSameSeedGivesTheSameBits(t *testing.T) {
 	assert.Equal(t, sums[0], sums[1])
 }
 
+// A run that is taken up again after a rollout ends with the same bits.
+func TestResumedIsUninterrupted(t *testing.T) {
+	run := func(out, resume string) string {
+		m := newModel(t)
+		trainer, err := grpo.NewTrainer(m, grpo.Config{Data: questions(t), Reward: lowercase, Answers: 4, MaxTokens: 6, Iterations: 2,
+			Config: train.Config{LearningRate: 1e-3, MicroBatch: 2, Steps: 8, Seed: 9, Output: out, SaveEvery: 4, KeepLast: train.Off, Resume: resume}})
+		require.NoError(t, err)
+		_, err = trainer.Run(t.Context())
+		require.NoError(t, err)
+		sum, err := m.Checksum()
+		require.NoError(t, err)
+		return sum
+	}
+	out := t.TempDir()
+	want := run(out, "")
+	assert.Equal(t, want, run(t.TempDir(), filepath.Join(out, "checkpoints", "step-00000004")))
+}
+
 func TestWhatIsRefused(t *testing.T) {
 	m := newModel(t)
 	_, err := grpo.NewTrainer(m, grpo.Config{Answers: 1, Iterations: 2, Config: train.Config{SaveEvery: 3}})

@@ -130,6 +130,30 @@ func TestDataTextsAreLearned(t *testing.T) {
 	}
 }
 
+// A run that is taken up again ends with the same bits, mixture and rows included.
+func TestResumedIsUninterrupted(t *testing.T) {
+	root := testdata.Data(t)
+	run := func(out, resume string) string {
+		m := newModel(t)
+		trainer, err := pretrain.NewTrainer(m, pretrain.Config{RowLength: 48, Mix: mixer.Config{Exhausted: mixer.Cover, Budget: 3000, Epochs: 2},
+			Sources: []pretrain.Source{{Name: "texts", Ratio: 2, Texts: data.File{Path: filepath.Join(root, "pt.jsonl")}},
+				{Name: "tasks", Ratio: 1, Instructions: data.File{Path: filepath.Join(root, "sft_domain.jsonl")}}},
+			Config: train.Config{LearningRate: 1e-3, MaxTokens: 256, Seed: 4, Output: out, SaveEvery: 5, KeepLast: train.Off, Resume: resume}})
+		require.NoError(t, err)
+		result, err := trainer.Run(t.Context())
+		require.NoError(t, err)
+		require.Greater(t, result.Steps, 15)
+		sum, err := m.Checksum()
+		require.NoError(t, err)
+		return sum
+	}
+	out := t.TempDir()
+	want := run(out, "")
+	for _, step := range []string{"step-00000005", "step-00000015"} { // within the first epoch, and in the second
+		assert.Equal(t, want, run(t.TempDir(), filepath.Join(out, "checkpoints", step)), step)
+	}
+}
+
 // What a model of one language forgets while it learns another is told.
 func TestForgettingIsTold(t *testing.T) {
 	m := newModel(t)
