@@ -6,18 +6,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/safetensors"
-	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/train/observe"
 )
 
 // A checkpoint is a folder Output/checkpoints/step-00000123:
@@ -73,35 +69,8 @@ type manifestFile struct {
 
 func (e *Engine) checkpoints() string { return filepath.Join(e.config.Output, "checkpoints") }
 
-// save writes a checkpoint of the state in hand, if there is a folder for it, and removes the oldest beyond KeepLast.
-func (e *Engine) save(reason string) error {
-	if e.config.Output == "" || e.config.SaveEvery == Off {
-		return nil
-	}
-	began := time.Now()
-	final := filepath.Join(e.checkpoints(), fmt.Sprintf("step-%08d", e.state.Step))
-	if final != e.resumed { // a finished run was resumed, and has that one
-		size, err := e.write(final)
-		if err != nil {
-			return fmt.Errorf("checkpoint after step %d: %w", e.state.Step, err)
-		}
-		e.stream.Emit(e.state.Step, observe.Checkpoint{Path: final, Bytes: size, Duration: time.Since(began), Reason: reason})
-	}
-	e.result.Checkpoint = final
-	return e.prune()
-}
-
-// savePeriodic saves between steps. A disk that is full now may have room at the next save, so the run goes on; it is said at once,
-// and is an error at the end.
-func (e *Engine) savePeriodic() {
-	if err := e.save("periodic"); err != nil {
-		e.stream.Warn(e.state.Step, "checkpoint_failed", "%v; the run goes on", err)
-		e.unsaved = append(e.unsaved, err)
-	}
-}
-
 // write makes the folder final: written under another name, synced, renamed.
-func (e *Engine) write(final string) (size int64, err error) {
+func (e *Engine) write(final string, shot *snapshot) (size int64, err error) {
 	dir := final + temporarySuffix
 	if err := os.RemoveAll(dir); err != nil {
 		return 0, err
@@ -114,15 +83,14 @@ func (e *Engine) write(final string) (size int64, err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	m := manifest{Format: checkpointFormat, Step: e.state.Step, Files: map[string]manifestFile{}}
-	weights, moments := e.sources()
-	if err := m.tensors(dir, weightsName, weights); err != nil {
+	m := manifest{Format: checkpointFormat, Step: shot.step, Files: map[string]manifestFile{}}
+	if err := m.tensors(dir, weightsName, shot.weights); err != nil {
 		return 0, err
 	}
-	if err := m.tensors(dir, momentsName, moments); err != nil {
+	if err := m.tensors(dir, momentsName, shot.moments); err != nil {
 		return 0, err
 	}
-	text, err := writeSynced(filepath.Join(dir, stateName), e.stateFile())
+	text, err := writeSynced(filepath.Join(dir, stateName), shot.state)
 	if err != nil {
 		return 0, err
 	}
@@ -146,7 +114,11 @@ func (e *Engine) stateFile() stateFile {
 	return stateFile{state: e.state, Steps: e.steps, Samples: e.samples, Data: e.data, Base: e.base, Adapters: adapters(e.model), Config: e.config}
 }
 
-func (m manifest) tensors(dir, name string, sources []safetensors.Source) error {
+func (m manifest) tensors(dir, name string, tensors []safetensors.Tensor) error {
+	var sources []safetensors.Source
+	for _, t := range tensors {
+		sources = append(sources, t.Source())
+	}
 	w, err := safetensors.WriteSources(filepath.Join(dir, name), sources, safetensors.Options{Hash: sha256.New})
 	m.Files[name] = manifestFile{Size: w.Size, SHA256: hex.EncodeToString(w.Digest)}
 	return err
@@ -159,24 +131,14 @@ func (m manifest) size() (sum int64) {
 	return sum
 }
 
-// sources are the tensors of a checkpoint, in the precision they are held in.
-func (e *Engine) sources() (weights, moments []safetensors.Source) {
-	for i, p := range e.params {
-		weights = append(weights, model.TensorSource(p.Name, p.Tensor, p.Shape, p.Tensor.DType()))
-		moments = append(moments, model.TensorSource("m."+p.Name, e.optimizer.m[i], p.Shape, e.optimizer.m[i].DType()),
-			model.TensorSource("v."+p.Name, e.optimizer.v[i], p.Shape, e.optimizer.v[i].DType()))
-	}
-	return weights, moments
-}
-
-// prune removes the oldest checkpoints beyond KeepLast. Those of later steps are not counted: they are damaged, or resuming would
+// prune removes the oldest checkpoints beyond KeepLast, after one of step was written. Those of later steps are not counted: they are damaged, or resuming would
 // have begun there, and the run will replace them.
-func (e *Engine) prune() error {
+func (e *Engine) prune(step int) error {
 	found, err := listCheckpoints(e.checkpoints())
 	if err != nil || e.config.KeepLast == Off {
 		return err
 	}
-	found = slices.DeleteFunc(found, func(c saved) bool { return c.step > e.state.Step })
+	found = slices.DeleteFunc(found, func(c saved) bool { return c.step > step })
 	for len(found) > e.config.KeepLast {
 		if err := e.discard(found[0].dir); err != nil {
 			return err

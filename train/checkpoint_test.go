@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -146,9 +147,12 @@ func TestASaveThatFailsDoesNotEndTheRun(t *testing.T) {
 	s := saving(out)
 	s.wrap = before(func(call int) {
 		switch call {
-		case 3: // in step 2
+		case 3: // in step 2, once the checkpoint of step 1, which is written meanwhile, is in place
+			require.Eventually(t, func() bool { return len(folders(t, out)) == 1 }, 10*time.Second, time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // for what its writer still does
 			require.NoError(t, errors.Join(os.RemoveAll(folder), os.WriteFile(folder, []byte("a file in the way"), 0o666)))
-		case 5: // in step 3
+		case 5: // in step 3, when the save of step 2 has failed
+			time.Sleep(300 * time.Millisecond)
 			require.NoError(t, os.Remove(folder))
 		}
 	})

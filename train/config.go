@@ -46,7 +46,7 @@ type Config struct {
 	EvalEvery int     `json:"eval_every"` // steps between evaluations; 0: at the end of each epoch
 
 	Output    string `json:"output"`     // folder for checkpoints, metrics.jsonl and loss.png; "" writes none; an earlier run's are set aside
-	SaveEvery int    `json:"save_every"` // steps between checkpoints; 0: at the end only, Off never
+	SaveEvery int    `json:"save_every"` // steps between checkpoints, which are written beside the training from a copy in memory; 0: at the end only, Off never
 	KeepLast  int    `json:"keep_last"`  // checkpoints kept; 0 means 2, Off all
 	Resume    string `json:"-"`          // "" starts over; "auto" goes on from Output's newest whole checkpoint, if any; else a checkpoint's folder
 

@@ -38,6 +38,7 @@ type Engine struct {
 	resumed    string         // the checkpoint that the run goes on from, "" for none
 	early      []observe.Data // events from before there were sinks
 	spikes     spikes
+	saver      saver
 	unsaved    []error // periodic checkpoints that could not be written
 }
 
@@ -137,7 +138,9 @@ func (e *Engine) Run(ctx context.Context) (Result, error) {
 	for _, d := range e.early {
 		e.stream.Emit(e.state.Step, d)
 	}
-	return e.conclude(ctx, e.train(ctx))
+	err = e.train(ctx)
+	e.settle()
+	return e.conclude(ctx, err)
 }
 
 // conclude tells the sinks how the run ended and waits for them.

@@ -101,7 +101,8 @@ func (e *Engine) afterStep(ctx context.Context, r stepReport, newEpoch bool) err
 			return err
 		}
 	}
-	if e.config.SaveEvery > 0 && e.state.Step%e.config.SaveEvery == 0 && e.state.Step < e.steps {
+	e.poll()
+	if e.config.SaveEvery > 0 && e.config.Output != "" && e.state.Step%e.config.SaveEvery == 0 && e.state.Step < e.steps {
 		e.savePeriodic()
 	}
 	return nil

@@ -116,6 +116,14 @@ func (t *Tensor) Bytes() []byte {
 	return buffer
 }
 
+// CopyTo copies the elements, in row order, into a buffer of their size. t must be contiguous.
+func (t *Tensor) CopyTo(buffer []byte) {
+	if want := t.Numel() * t.DType().Size(); int64(len(buffer)) != want {
+		Throw(fmt.Errorf("copy: a buffer of %d bytes for %d", len(buffer), want))
+	}
+	t.read(unsafe.Pointer(unsafe.SliceData(buffer)), int64(len(buffer)))
+}
+
 func (t *Tensor) read(to unsafe.Pointer, bytes int64) {
 	if bytes > 0 && C.ft_slice_bytes(t.ft(), to, C.int64_t(bytes)) != 0 {
 		fail("read", t)
