@@ -279,7 +279,7 @@ func TestGoldenRuns(t *testing.T) {
 			for _, p := range readLines[goldenPair](t, filepath.Join(dir, "data.jsonl")) {
 				samples = append(samples, p.sample())
 			}
-			_, err := trainer.train(context.Background(), samples, nil)
+			_, err := trainer.train(context.Background(), samples, nil, &data.Ledger{})
 			require.NoError(t, err)
 			compareSteps(t, c, readLines[map[string]float64](t, filepath.Join(dir, "metrics.jsonl")), recorder)
 			compareWeights(t, golden.Tensors(t, filepath.Join(dir, "final.safetensors")), m)

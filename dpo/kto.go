@@ -10,7 +10,6 @@ import (
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
-	"github.com/gofinetune/finetune/train/observe"
 )
 
 // KTOConfig describes a run of KTO (Ethayarajh et al. 2024), which learns from single answers that are good or bad. Only Data must be set.
@@ -65,7 +64,7 @@ type KTOTrainer struct {
 
 // NewKTOTrainer checks the config; see NewTrainer about what is trained.
 func NewKTOTrainer(m *model.Model, c KTOConfig) (*KTOTrainer, error) {
-	if err := errors.Join(c.Validate(), usable(m)); err != nil {
+	if err := errors.Join(c.Validate(), train.Usable(m)); err != nil {
 		return nil, fmt.Errorf("dpo: %w", err)
 	}
 	if c.Reference == m {
@@ -91,22 +90,22 @@ func (t *KTOTrainer) Run(ctx context.Context) (train.Result, error) {
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
-	if err := chosen(t.model); err != nil {
+	if err := train.ChooseAll(t.model); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
 	o := &judged{model: t.model, reference: frozen{model: t.config.Reference}, config: t.config}
 	if t.config.Reference == nil {
-		if trainsBase(t.model) {
+		if train.TrainsBase(t.model) {
 			return train.Result{Ledger: ledger}, errors.New("dpo: all weights are trained, and nothing is left to be the reference; " +
 				"load the model a second time as Reference, or train an adapter")
 		}
 		o.reference = frozen{model: t.model, adapters: model.Plain}
 	}
-	engine, err := train.New("kto", t.model, o, samples, held, withRate(t.model, t.config.Config))
+	engine, err := train.New("kto", t.model, o, samples, held, t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
-	engine.Tell(observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped, Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	engine.TellLedger(ledger)
 	result, err := engine.Run(ctx)
 	result.Ledger = ledger
 	if err != nil {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
-	"github.com/gofinetune/finetune/train/observe"
 )
 
 // Trainer runs one training from preferences.
@@ -24,7 +22,7 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("dpo: %w", err)
 	}
-	if err := usable(m); err != nil {
+	if err := train.Usable(m); err != nil {
 		return nil, fmt.Errorf("dpo: %w", err)
 	}
 	if c.Reference == m {
@@ -53,8 +51,7 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
-	result, err := t.train(ctx, samples, held, observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped,
-		Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	result, err := t.train(ctx, samples, held, ledger)
 	result.Ledger = ledger
 	if err != nil {
 		return result, fmt.Errorf("dpo: %w", err)
@@ -63,8 +60,8 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 }
 
 // train learns samples of two answers each.
-func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events ...observe.Data) (train.Result, error) {
-	if err := chosen(t.model); err != nil {
+func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, ledger *data.Ledger) (train.Result, error) {
+	if err := train.ChooseAll(t.model); err != nil {
 		return train.Result{}, err
 	}
 	reference, err := t.reference(ctx, samples, held)
@@ -72,49 +69,12 @@ func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events
 		return train.Result{}, fmt.Errorf("reference: %w", err)
 	}
 	engine, err := train.New("dpo", t.model, &objective{model: t.model, reference: reference, config: t.config}, samples, held,
-		withRate(t.model, t.config.Config))
+		t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 	if err != nil {
 		return train.Result{}, err
 	}
-	for _, e := range events {
-		engine.Tell(e)
-	}
+	engine.TellLedger(ledger)
 	return engine.Run(ctx)
-}
-
-// usable says what a model lacks to be trained.
-func usable(m *model.Model) error {
-	switch {
-	case m == nil || m.Tokenizer == nil:
-		return errors.New("the model has no tokenizer, which turns the answers into tokens; load it from a checkpoint with tokenizer.json")
-	case m.Closed():
-		return model.ErrClosed
-	}
-	return m.CheckTokenizer()
-}
-
-// chosen makes every weight trainable where nothing is.
-func chosen(m *model.Model) error {
-	if len(m.Trainable()) > 0 {
-		return nil
-	}
-	return m.SetTrainable(func(string) bool { return true })
-}
-
-// withRate fills in the learning rate.
-func withRate(m *model.Model, c train.Config) train.Config {
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		if trainsBase(m) {
-			c.LearningRate = FullLearningRate
-		}
-	}
-	return c
-}
-
-// trainsBase says whether weights of the model itself change.
-func trainsBase(m *model.Model) bool {
-	return slices.ContainsFunc(m.Trainable(), func(p *model.Parameter) bool { return m.Parameter(p.Name) != nil })
 }
 
 // reference is what the config asks for.
@@ -125,7 +85,7 @@ func (t *Trainer) reference(ctx context.Context, samples, held []data.Sample) (r
 		return nil, nil
 	case c.Reference != nil:
 		return frozen{model: c.Reference}, nil
-	case !c.AtStart && !trainsBase(t.model):
+	case !c.AtStart && !train.TrainsBase(t.model):
 		return frozen{model: t.model, adapters: model.Plain}, nil
 	}
 	k, path := known{}, ""

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
@@ -23,13 +22,7 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("grpo: %w", err)
 	}
-	if m == nil || m.Tokenizer == nil {
-		return nil, errors.New("grpo: the model has no tokenizer, which turns prompts into tokens; load it from a checkpoint with tokenizer.json")
-	}
-	if m.Closed() {
-		return nil, fmt.Errorf("grpo: %w", model.ErrClosed)
-	}
-	if err := m.CheckTokenizer(); err != nil {
+	if err := train.Usable(m); err != nil {
 		return nil, fmt.Errorf("grpo: %w", err)
 	}
 	return &Trainer{model: m, config: c.withDefaults()}, nil
@@ -43,31 +36,22 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	if err != nil {
 		return train.Result{}, fmt.Errorf("grpo: %w", err)
 	}
-	if len(t.model.Trainable()) == 0 {
-		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
-			return train.Result{}, fmt.Errorf("grpo: %w", err)
-		}
+	if err := train.ChooseAll(t.model); err != nil {
+		return train.Result{}, fmt.Errorf("grpo: %w", err)
 	}
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{}, fmt.Errorf("grpo: %w", err)
 	}
-	full := slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil })
 	o := &objective{config: t.config, reference: t.config.Reference, policy: rollout.Policy{Model: t.model, Questions: questions, Reward: t.config.Reward,
 		Answers: t.config.Answers, MaxTokens: t.config.MaxTokens}}
 	switch {
 	case o.reference != nil || t.config.Beta == 0:
-	case full:
+	case train.TrainsBase(t.model):
 		return train.Result{}, errors.New("grpo: Beta asks for a reference, and all weights are trained; load the model a second time as Reference, or train an adapter")
 	default:
 		o.reference, o.adapters = t.model, model.Plain
 	}
-	c := t.config.Config
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		if full {
-			c.LearningRate = FullLearningRate
-		}
-	}
+	c := t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate)
 	filled := c.WithDefaults()
 	c.Order = rollout.Order(len(samples), filled.MicroBatch*filled.Accumulate, t.config.Iterations, c.Seed, c.InOrder)
 	engine, err := train.New("grpo", t.model, o, samples, nil, c)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
@@ -24,13 +23,7 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("ppo: %w", err)
 	}
-	if m == nil || m.Tokenizer == nil {
-		return nil, errors.New("ppo: the model has no tokenizer, which turns prompts into tokens; load it from a checkpoint with tokenizer.json")
-	}
-	if m.Closed() {
-		return nil, fmt.Errorf("ppo: %w", model.ErrClosed)
-	}
-	if err := m.CheckTokenizer(); err != nil {
+	if err := train.Usable(m); err != nil {
 		return nil, fmt.Errorf("ppo: %w", err)
 	}
 	return &Trainer{model: m, config: c.withDefaults()}, nil
@@ -44,15 +37,12 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	if err != nil {
 		return train.Result{}, fmt.Errorf("ppo: %w", err)
 	}
-	if len(t.model.Trainable()) == 0 {
-		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
-			return train.Result{}, fmt.Errorf("ppo: %w", err)
-		}
+	if err := train.ChooseAll(t.model); err != nil {
+		return train.Result{}, fmt.Errorf("ppo: %w", err)
 	}
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{}, fmt.Errorf("ppo: %w", err)
 	}
-	full := slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil })
 	head, err := newHead(t.model)
 	if err != nil {
 		return train.Result{}, fmt.Errorf("ppo: %w", err)
@@ -68,18 +58,12 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 		Answers: t.config.Answers, MaxTokens: t.config.MaxTokens}}
 	switch {
 	case o.reference != nil || t.config.Beta == 0:
-	case full:
+	case train.TrainsBase(t.model):
 		return train.Result{}, errors.New("ppo: Beta asks for a reference, and all weights are trained; load the model a second time as Reference, or train an adapter")
 	default:
 		o.reference, o.adapters = t.model, model.Plain
 	}
-	c := t.config.Config
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		if full {
-			c.LearningRate = FullLearningRate
-		}
-	}
+	c := t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate)
 	filled := c.WithDefaults()
 	c.Order = rollout.Order(len(samples), filled.MicroBatch*filled.Accumulate, t.config.Iterations, c.Seed, c.InOrder)
 	engine, err := train.New("ppo", t.model, o, samples, nil, c)

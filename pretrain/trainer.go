@@ -2,16 +2,13 @@ package pretrain
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"sort"
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/mixer"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
-	"github.com/gofinetune/finetune/train/observe"
 )
 
 // Trainer runs one continued pretraining.
@@ -26,13 +23,7 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
-	if m == nil || m.Tokenizer == nil {
-		return nil, errors.New("pretrain: the model has no tokenizer, which turns the texts into tokens; load it from a checkpoint with tokenizer.json")
-	}
-	if m.Closed() {
-		return nil, fmt.Errorf("pretrain: %w", model.ErrClosed)
-	}
-	if err := m.CheckTokenizer(); err != nil {
+	if err := train.Usable(m); err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
 	return &Trainer{model: m, config: c.withDefaults(m.Config.MaxPositions)}, nil
@@ -87,7 +78,7 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 			return fail(fmt.Errorf("general data: %w", err))
 		}
 	}
-	engine.Tell(observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped, Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	engine.TellLedger(ledger)
 	result, err := engine.Run(ctx)
 	result.Ledger = ledger
 	if err != nil {
@@ -112,21 +103,12 @@ func (t *Trainer) choose() error {
 	case All:
 		return t.model.SetTrainable(func(string) bool { return true })
 	}
-	if len(t.model.Trainable()) > 0 {
-		return nil
-	}
-	return t.model.SetTrainable(func(string) bool { return true })
+	return train.ChooseAll(t.model)
 }
 
 // engine plans the run over the rows of all sources, one source after the other.
 func (t *Trainer) engine(sets [][]data.Sample, held []data.Sample) (*train.Engine, error) {
-	c := t.config.Config
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		if slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil }) {
-			c.LearningRate = FullLearningRate
-		}
-	}
+	c := t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate)
 	var all []data.Sample
 	var names []string
 	var ends []int

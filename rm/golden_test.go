@@ -244,7 +244,7 @@ func TestGoldenRuns(t *testing.T) {
 				config.Center = *c.Center
 			}
 			trainer := &Trainer{model: m, config: config}
-			_, err := trainer.train(context.Background(), rankings(t, filepath.Join(dir, "data.jsonl"), how), nil)
+			_, err := trainer.train(context.Background(), rankings(t, filepath.Join(dir, "data.jsonl"), how), nil, &data.Ledger{})
 			require.NoError(t, err)
 			compareSteps(t, filepath.Join(dir, "metrics.jsonl"), recorder)
 			final := golden.Tensors(t, filepath.Join(dir, "final.safetensors"))

@@ -10,7 +10,6 @@ import (
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
-	"github.com/gofinetune/finetune/train/observe"
 )
 
 // Default learning rates, for AdamW.
@@ -54,13 +53,7 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("rm: %w", err)
 	}
-	if m == nil || m.Tokenizer == nil {
-		return nil, errors.New("rm: the model has no tokenizer, which turns the answers into tokens; load it from a checkpoint with tokenizer.json")
-	}
-	if m.Closed() {
-		return nil, fmt.Errorf("rm: %w", model.ErrClosed)
-	}
-	if err := m.CheckTokenizer(); err != nil {
+	if err := train.Usable(m); err != nil {
 		return nil, fmt.Errorf("rm: %w", err)
 	}
 	adapted := slices.ContainsFunc(m.Linears(), func(l *model.Linear) bool { return l.Adapter() != nil })
@@ -90,8 +83,7 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	} else if t.config.EvalShare > 0 {
 		samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
 	}
-	result, err := t.train(ctx, samples, held, observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped,
-		Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	result, err := t.train(ctx, samples, held, ledger)
 	result.Ledger = ledger
 	if err != nil {
 		return result, fmt.Errorf("rm: %w", err)
@@ -100,26 +92,16 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 }
 
 // train learns samples of two or more answers each.
-func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, events ...observe.Data) (train.Result, error) {
-	if len(t.model.Trainable()) == 0 {
-		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
-			return train.Result{}, err
-		}
-	}
-	c := t.config.Config
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		if slices.ContainsFunc(t.model.Trainable(), func(p *model.Parameter) bool { return t.model.Parameter(p.Name) != nil }) {
-			c.LearningRate = FullLearningRate
-		}
+func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, ledger *data.Ledger) (train.Result, error) {
+	if err := train.ChooseAll(t.model); err != nil {
+		return train.Result{}, err
 	}
 	o := &objective{model: t.model, center: t.config.Center}
-	engine, err := train.New("rm", t.model, o, samples, held, c)
+	engine, err := train.New("rm", t.model, o, samples, held,
+		t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 	if err != nil {
 		return train.Result{}, err
 	}
-	for _, e := range events {
-		engine.Tell(e)
-	}
+	engine.TellLedger(ledger)
 	return engine.Run(ctx)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
-	"github.com/gofinetune/finetune/train/observe"
 )
 
 // Default learning rates, for AdamW.
@@ -47,13 +46,7 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("sft: %w", err)
 	}
-	if m == nil || m.Tokenizer == nil {
-		return nil, errors.New("sft: the model has no tokenizer, which turns the conversations into tokens; load it from a checkpoint with tokenizer.json")
-	}
-	if m.Closed() {
-		return nil, fmt.Errorf("sft: %w", model.ErrClosed)
-	}
-	if err := m.CheckTokenizer(); err != nil {
+	if err := train.Usable(m); err != nil {
 		return nil, fmt.Errorf("sft: %w", err)
 	}
 	return &Trainer{model: m, config: c}, nil
@@ -68,19 +61,18 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
-	if len(t.model.Trainable()) == 0 {
-		if err := t.model.SetTrainable(func(string) bool { return true }); err != nil {
-			return train.Result{Ledger: ledger}, err
-		}
+	if err := train.ChooseAll(t.model); err != nil {
+		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
-	engine, err := train.New("sft", t.model, train.NextToken{Model: t.model}, samples, held, t.trainConfig())
+	engine, err := train.New("sft", t.model, train.NextToken{Model: t.model}, samples, held,
+		t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
-	engine.Tell(observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped, Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	engine.TellLedger(ledger)
 	result, err := engine.Run(ctx)
 	result.Ledger = ledger
 	if err != nil {
@@ -105,18 +97,4 @@ func (t *Trainer) encode(ctx context.Context) (samples, held []data.Sample, ledg
 		err = fmt.Errorf("evaluation data: %w", err)
 	}
 	return samples, held, ledger, err
-}
-
-// trainConfig is the shared part with this stage's learning rate.
-func (t *Trainer) trainConfig() train.Config {
-	c := t.config.Config
-	if c.LearningRate == 0 {
-		c.LearningRate = AdapterLearningRate
-		for _, p := range t.model.Trainable() {
-			if t.model.Parameter(p.Name) != nil {
-				c.LearningRate = FullLearningRate
-			}
-		}
-	}
-	return c
 }
