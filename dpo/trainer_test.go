@@ -3,6 +3,7 @@ package dpo_test
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,23 +13,18 @@ import (
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/dpo"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/testdata"
 	"github.com/gofinetune/finetune/lora"
 	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/model/arch"
-	"github.com/gofinetune/finetune/tokenizer"
-	"github.com/gofinetune/finetune/tokenizer/bpe"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
 	"github.com/gofinetune/finetune/train/schedule"
 )
 
-// tuned is a model of about 114,000 weights that has learned the answers of the domain.
-func tuned(t *testing.T, steps int) *model.Model {
-	t.Helper()
-	source := data.File{Path: filepath.Join(testdata.Data(t), "sft_domain.jsonl")}
-	dir := t.TempDir()
-	vocabulary, err := bpe.Train(t.Context(), func(yield func(string) bool) {
+// contents are the texts of all messages.
+func contents(t *testing.T, source data.Source) iter.Seq[string] {
+	return func(yield func(string) bool) {
 		for c, err := range source.Conversations() {
 			require.NoError(t, err)
 			for _, m := range c.Messages {
@@ -37,22 +33,15 @@ func tuned(t *testing.T, steps int) *model.Model {
 				}
 			}
 		}
-	}, bpe.Config{VocabSize: 500})
-	require.NoError(t, err)
-	require.NoError(t, vocabulary.Save(dir))
-	tok, err := tokenizer.Load(dir)
-	require.NoError(t, err)
-	eos, _ := tok.EOS()
-	text, err := json.Marshal(map[string]any{"model_type": "qwen2", "vocab_size": tok.Size(), "hidden_size": 64, "intermediate_size": 160,
-		"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
-		"tie_word_embeddings": true, "eos_token_id": eos})
-	require.NoError(t, err)
-	c, err := arch.Parse("config.json", text)
-	require.NoError(t, err)
-	m, err := model.New(c, tok, 1, model.LoadConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	samples, _, err := data.Encode(t.Context(), tok, source, data.EncodeConfig{})
+	}
+}
+
+// tuned is a model of about 114,000 weights that has learned the answers of the domain.
+func tuned(t *testing.T, steps int) *model.Model {
+	t.Helper()
+	source := data.File{Path: filepath.Join(testdata.Data(t), "sft_domain.jsonl")}
+	m := fixture.Model(t, fixture.Shape{Vocabulary: 500, Hidden: 64}, contents(t, source))
+	samples, _, err := data.Encode(t.Context(), m.Tokenizer, source, data.EncodeConfig{})
 	require.NoError(t, err)
 	require.NoError(t, m.SetTrainable(func(string) bool { return true }))
 	engine, err := train.New("sft", m, train.NextToken{Model: m}, samples, nil, train.Config{LearningRate: 3e-3, Steps: steps, MicroBatch: 16,
@@ -60,7 +49,7 @@ func tuned(t *testing.T, steps int) *model.Model {
 	require.NoError(t, err)
 	result, err := engine.Run(t.Context())
 	require.NoError(t, err)
-	t.Logf("%d weights, loss %.3f", c.NumParameters(), result.Loss)
+	t.Logf("%d weights, loss %.3f", m.Config.NumParameters(), result.Loss)
 	return m
 }
 

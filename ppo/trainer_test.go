@@ -2,7 +2,6 @@ package ppo_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,13 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/lora"
 	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/model/arch"
 	"github.com/gofinetune/finetune/ppo"
-	"github.com/gofinetune/finetune/tokenizer"
-	"github.com/gofinetune/finetune/tokenizer/bpe"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
 	"github.com/gofinetune/finetune/train/rollout"
@@ -27,21 +24,9 @@ import (
 
 func newModel(t *testing.T) *model.Model {
 	t.Helper()
-	dir := t.TempDir()
-	vocabulary, err := bpe.Train(t.Context(), func(yield func(string) bool) { yield(strings.Repeat("say a word: 说一个词 ", 4)) },
-		bpe.Config{VocabSize: 280})
-	require.NoError(t, err)
-	require.NoError(t, vocabulary.Save(dir))
-	tok, err := tokenizer.Load(dir)
-	require.NoError(t, err)
-	text, err := json.Marshal(map[string]any{"model_type": "qwen2", "vocab_size": tok.Size(), "hidden_size": 32, "intermediate_size": 64,
-		"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256, "tie_word_embeddings": true})
-	require.NoError(t, err)
-	c, err := arch.Parse("config.json", text)
-	require.NoError(t, err)
-	m, err := model.New(c, tok, 1, model.LoadConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	m := fixture.Model(t, fixture.Shape{Vocabulary: 280, Context: 256}, func(yield func(string) bool) {
+		yield(strings.Repeat("say a word: 说一个词 ", 4))
+	})
 	require.NoError(t, torch.Do(func(s *torch.Scope) { // with embeddings as small as they start, an adapter cannot tell tokens apart
 		e := m.Parameter("model.embed_tokens.weight").Tensor
 		s.Copy(e, s.Scale(e, 10))

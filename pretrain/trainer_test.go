@@ -1,7 +1,6 @@
 package pretrain_test
 
 import (
-	"encoding/json"
 	"iter"
 	"os"
 	"path/filepath"
@@ -11,41 +10,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/testdata"
 	"github.com/gofinetune/finetune/mixer"
 	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/model/arch"
 	"github.com/gofinetune/finetune/pretrain"
-	"github.com/gofinetune/finetune/tokenizer"
-	"github.com/gofinetune/finetune/tokenizer/bpe"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
 )
 
 func newModel(t *testing.T) *model.Model {
 	t.Helper()
-	dir := t.TempDir()
-	vocabulary, err := bpe.Train(t.Context(), func(yield func(string) bool) {
+	return fixture.Model(t, fixture.Shape{Vocabulary: 400, Hidden: 64, Context: 128}, func(yield func(string) bool) {
 		for d, err := range (data.File{Path: filepath.Join(testdata.Data(t), "pt.jsonl")}).Documents() {
 			require.NoError(t, err)
 			if !yield(d.Text) {
 				return
 			}
 		}
-	}, bpe.Config{VocabSize: 400})
-	require.NoError(t, err)
-	require.NoError(t, vocabulary.Save(dir))
-	tok, err := tokenizer.Load(dir)
-	require.NoError(t, err)
-	text, err := json.Marshal(map[string]any{"model_type": "qwen2", "vocab_size": tok.Size(), "hidden_size": 64, "intermediate_size": 128,
-		"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "tie_word_embeddings": true})
-	require.NoError(t, err)
-	c, err := arch.Parse("config.json", text)
-	require.NoError(t, err)
-	m, err := model.New(c, tok, 1, model.LoadConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m
+	})
 }
 
 // only is the documents of one source of a file.

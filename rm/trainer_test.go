@@ -2,23 +2,22 @@ package rm_test
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/testdata"
 	"github.com/gofinetune/finetune/lora"
 	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/model/arch"
 	"github.com/gofinetune/finetune/rm"
 	"github.com/gofinetune/finetune/tokenizer"
-	"github.com/gofinetune/finetune/tokenizer/bpe"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/schedule"
 )
@@ -49,30 +48,7 @@ func newModel(t *testing.T, source data.RankedSource, hidden int) *model.Model {
 		require.NoError(t, err)
 		texts = append(append(texts, r.Instruction), r.Outputs...)
 	}
-	dir := t.TempDir()
-	vocabulary, err := bpe.Train(t.Context(), func(yield func(string) bool) {
-		for _, text := range texts {
-			if !yield(text) {
-				return
-			}
-		}
-	}, bpe.Config{VocabSize: 500})
-	require.NoError(t, err)
-	require.NoError(t, vocabulary.Save(dir))
-	tok, err := tokenizer.Load(dir)
-	require.NoError(t, err)
-	eos, _ := tok.EOS()
-	pad, _ := tok.PAD()
-	text, err := json.Marshal(map[string]any{"model_type": "qwen2", "vocab_size": tok.Size(), "hidden_size": hidden, "intermediate_size": 2 * hidden,
-		"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
-		"tie_word_embeddings": true, "eos_token_id": eos, "pad_token_id": pad})
-	require.NoError(t, err)
-	c, err := arch.Parse("config.json", text)
-	require.NoError(t, err)
-	m, err := model.New(c, tok, 1, model.LoadConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m
+	return fixture.Model(t, fixture.Shape{Vocabulary: 500, Hidden: hidden}, slices.Values(texts))
 }
 
 // learnAnswers tunes m on the domain first, as a reward model starts from a tuned model (Ouyang et al. 2022).

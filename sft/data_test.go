@@ -8,12 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/testdata"
-	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/model/arch"
 	"github.com/gofinetune/finetune/sft"
-	"github.com/gofinetune/finetune/tokenizer"
-	"github.com/gofinetune/finetune/tokenizer/bpe"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
 	"github.com/gofinetune/finetune/train/schedule"
@@ -23,8 +20,7 @@ import (
 // not trained on falls from about 5.5 to under 0.6 in 300 steps.
 func TestDataAnswersAreLearned(t *testing.T) {
 	source := data.File{Path: filepath.Join(testdata.Data(t), "sft_domain.jsonl")}
-	dir := t.TempDir()
-	vocabulary, err := bpe.Train(t.Context(), func(yield func(string) bool) {
+	m := fixture.Model(t, fixture.Shape{Vocabulary: 500, Hidden: 64}, func(yield func(string) bool) {
 		for c, err := range source.Conversations() {
 			require.NoError(t, err)
 			for _, m := range c.Messages {
@@ -33,17 +29,7 @@ func TestDataAnswersAreLearned(t *testing.T) {
 				}
 			}
 		}
-	}, bpe.Config{VocabSize: 500})
-	require.NoError(t, err)
-	require.NoError(t, vocabulary.Save(dir))
-	tok, err := tokenizer.Load(dir)
-	require.NoError(t, err)
-	c, err := arch.Parse("config.json", []byte(`{"model_type":"llama","vocab_size":500,"hidden_size":64,"intermediate_size":160,"num_hidden_layers":2,
-		"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":512,"tie_word_embeddings":true}`))
-	require.NoError(t, err)
-	m, err := model.New(c, tok, 1, model.LoadConfig{})
-	require.NoError(t, err)
-	defer m.Close()
+	})
 	recorder := &observe.Recorder{}
 	trainer, err := sft.NewTrainer(m, sft.Config{Data: source, Config: train.Config{LearningRate: 3e-3, Steps: 300, MicroBatch: 16, EvalShare: 0.1,
 		EvalEvery: 50, Seed: 1, Schedule: schedule.Config{Name: schedule.Cosine, WarmupSteps: 20}, Sinks: []observe.Sink{recorder}}})
@@ -51,7 +37,7 @@ func TestDataAnswersAreLearned(t *testing.T) {
 	_, err = trainer.Run(t.Context())
 	require.NoError(t, err)
 	_, held := observe.All[observe.Evaluation](recorder.Events())
-	t.Logf("%d weights: held-out loss %.2f after 50 steps, %.3f after 300", c.NumParameters(), held[0].Loss, held[len(held)-1].Loss)
+	t.Logf("%d weights: held-out loss %.2f after 50 steps, %.3f after 300", m.Config.NumParameters(), held[0].Loss, held[len(held)-1].Loss)
 	_, steps := observe.All[observe.Step](recorder.Events())
 	assert.Greater(t, steps[0].Loss, 5.0)
 	assert.Less(t, held[len(held)-1].Loss, 0.6)

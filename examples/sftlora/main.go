@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/lora"
@@ -16,7 +17,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) != 4 {
 		log.Fatal("usage: sftlora <checkpoint> <chats.jsonl> <out>")
@@ -45,7 +46,7 @@ func run(ctx context.Context, checkpoint, chats, out string) error {
 		return err // every config problem at once
 	}
 	if _, err := trainer.Run(ctx); err != nil {
-		return err // Ctrl-C: a checkpoint has been written
+		return err // Ctrl-C, or a pod that is preempted: a checkpoint has been written
 	}
 	return adapter.Save(out)
 }

@@ -27,7 +27,7 @@ var layers = [][]string{
 		"train/schedule", "train/observe"},
 	{"data", "memory", "internal/golden"},
 	{"model", "mixer"},
-	{"lora", "plan"},
+	{"lora", "plan", "internal/fixture"},
 	{"train"},
 	{"train/rollout"},
 	{"pretrain", "sft", "rm", "dpo", "ppo", "grpo", "eval"}, // the stages
@@ -39,7 +39,7 @@ var pure = []string{"cmd/libtorch", "data", "internal/golden", "internal/gotest"
 	"internal/table", "internal/testdata", "memory", "mixer", "model/arch", "plan", "tokenizer", "train/observe", "train/schedule"}
 
 // forTests are packages that only tests may import.
-var forTests = []string{"internal/golden", "internal/testdata"}
+var forTests = []string{"internal/fixture", "internal/golden", "internal/testdata"}
 
 const gotch = "github.com/sugarme/gotch"
 
