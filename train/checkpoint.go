@@ -39,6 +39,8 @@ type state struct {
 	Cursor   data.Cursor `json:"cursor"`
 	BestEval *float64    `json:"best_eval,omitempty"` // the lowest loss of an evaluation so far
 
+	Eval *float64 `json:"eval,omitempty"` // the loss on held-out samples after this very step; absent where none was taken
+
 	First map[string]float64 `json:"first,omitempty"` // losses on watched samples before the first step
 
 	Skipped      int `json:"skipped,omitempty"`        // of the steps: those passed over because something was not finite
@@ -131,7 +133,7 @@ func (m manifest) size() (sum int64) {
 	return sum
 }
 
-// prune removes the oldest checkpoints beyond KeepLast, after one of step was written. Those of later steps are not counted: they are damaged, or resuming would
+// prune removes the oldest checkpoints beyond KeepLast, but for the best, after one of step was written. Those of later steps are not counted: they are damaged, or resuming would
 // have begun there, and the run will replace them.
 func (e *Engine) prune(step int) error {
 	found, err := listCheckpoints(e.checkpoints())
@@ -139,13 +141,44 @@ func (e *Engine) prune(step int) error {
 		return err
 	}
 	found = slices.DeleteFunc(found, func(c saved) bool { return c.step > step })
-	for len(found) > e.config.KeepLast {
-		if err := e.discard(found[0].dir); err != nil {
+	old := found[:max(0, len(found)-e.config.KeepLast)]
+	best := e.best(found)
+	for _, c := range old {
+		if best[c.step] {
+			continue
+		}
+		if err := e.discard(c.dir); err != nil {
 			return err
 		}
-		found = found[1:]
 	}
 	return nil
+}
+
+// best are the steps of the KeepBest checkpoints with the lowest losses on held-out samples.
+func (e *Engine) best(found []saved) map[int]bool {
+	if e.config.KeepBest == 0 {
+		return nil
+	}
+	type judged struct {
+		step int
+		loss float64
+	}
+	var list []judged
+	for _, c := range found {
+		var s stateFile
+		if err := readJSON(filepath.Join(c.dir, stateName), &s); err != nil {
+			continue // damaged: it is no best, and goes with the oldest
+		}
+		if s.Eval != nil {
+			list = append(list, judged{c.step, *s.Eval})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b judged) int { return cmp.Compare(a.loss, b.loss) })
+	keep := map[int]bool{}
+	for _, j := range list[:min(len(list), e.config.KeepBest)] {
+		keep[j.step] = true
+	}
+	return keep
 }
 
 // discard removes a checkpoint, if it is there. It loses its name first: a folder of that name is whole, or damaged from outside.

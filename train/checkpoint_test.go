@@ -1,10 +1,14 @@
 package train_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -138,6 +142,40 @@ func TestNoCheckpointsWhenOff(t *testing.T) {
 	require.NoError(t, o.err)
 	assert.NoDirExists(t, filepath.Join(out, "checkpoints"))
 	assert.FileExists(t, filepath.Join(out, "metrics.jsonl"))
+}
+
+// The best are kept beside the last, and a new best is saved when it is found.
+func TestTheBestAreKept(t *testing.T) {
+	out := t.TempDir()
+	s := saving(out)
+	s.held = newSamples(6, 99)
+	s.config.Epochs, s.config.SaveEvery, s.config.EvalEvery, s.config.KeepLast, s.config.KeepBest = 20, 0, 1, 1, 2
+	s.config.LearningRate = 0.05 // it learns by heart soon: the loss on other samples falls, and rises
+	o := s.run(t, context.Background())
+	require.NoError(t, o.err)
+	_, evaluations := observe.All[observe.Evaluation](o.events)
+	steps, _ := observe.All[observe.Evaluation](o.events)
+	type judged struct {
+		step int
+		loss float64
+	}
+	var improving []judged // what was saved: new bests, and the last
+	lowest := math.Inf(1)
+	for i, e := range evaluations {
+		if e.Loss < lowest || i == len(evaluations)-1 {
+			lowest = math.Min(lowest, e.Loss)
+			improving = append(improving, judged{steps[i], e.Loss})
+		}
+	}
+	last := improving[len(improving)-1].step
+	slices.SortFunc(improving, func(a, b judged) int { return cmp.Compare(a.loss, b.loss) })
+	want := []string{}
+	for _, step := range []int{improving[0].step, improving[1].step, last} {
+		want = append(want, fmt.Sprintf("step-%08d", step))
+	}
+	slices.Sort(want)
+	assert.Equal(t, slices.Compact(want), folders(t, out))
+	assert.NotEqual(t, last, improving[0].step, "the last is not the best")
 }
 
 // The disk may be full at one save and not at the next: the run goes on, and says so at once and at the end.

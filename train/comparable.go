@@ -40,7 +40,7 @@ func (e *Engine) comparable(s stateFile) error {
 func decisive(c Config) Config {
 	c.Output, c.Resume, c.Sinks = "", "", nil
 	c.Order = nil // part of the data's fingerprint
-	c.EvalEvery, c.SaveEvery, c.KeepLast = 0, 0, 0
+	c.EvalEvery, c.SaveEvery, c.KeepLast, c.KeepBest = 0, 0, 0, 0
 	c.ActivationBudget, c.SkipNonFinite = 0, 0 // the numbers are the same
 	return c
 }

@@ -48,6 +48,7 @@ type Config struct {
 	Output    string `json:"output"`     // folder for checkpoints, metrics.jsonl and loss.png; "" writes none; an earlier run's are set aside
 	SaveEvery int    `json:"save_every"` // steps between checkpoints, which are written beside the training from a copy in memory; 0: at the end only, Off never
 	KeepLast  int    `json:"keep_last"`  // checkpoints kept; 0 means 2, Off all
+	KeepBest  int    `json:"keep_best"`  // checkpoints kept beside those, by their loss on held-out samples; a new best is saved at once; 0 keeps none
 	Resume    string `json:"-"`          // "" starts over; "auto" goes on from Output's newest whole checkpoint, if any; else a checkpoint's folder
 
 	Sinks []observe.Sink `json:"-"` // where events go, beside Output's files
@@ -106,6 +107,7 @@ func (c Config) Validate() error {
 	want(c.EvalEvery >= 0, "EvalEvery", "is %d; want 0 (each epoch) or more", c.EvalEvery)
 	want(c.SaveEvery >= Off, "SaveEvery", "is %d; want 0 (at the end), a number of steps, or Off", c.SaveEvery)
 	want(c.KeepLast >= Off, "KeepLast", "is %d; want 0 (2), a number, or Off (all)", c.KeepLast)
+	want(c.KeepBest >= 0, "KeepBest", "is %d; want 0 (none) or more", c.KeepBest)
 	want(c.Resume == "" || c.Resume != "auto" || c.Output != "", "Resume", "is auto, but Output names no folder to look in")
 	return errors.Join(append(problems, c.Schedule.Validate(), c.Loader().Validate())...)
 }

@@ -65,8 +65,11 @@ func (e *Engine) evaluateHeld(ctx context.Context) error {
 		return err
 	}
 	best := e.state.BestEval == nil || found.Loss < *e.state.BestEval
-	if best && finite(found.Loss) { // JSON has no NaN, and it is not the best of anything
-		e.state.BestEval = &found.Loss
+	if finite(found.Loss) { // JSON has no NaN, and it is not the best of anything
+		e.state.Eval = &found.Loss
+		if best {
+			e.state.BestEval = &found.Loss
+		}
 	}
 	e.result.EvalLoss, found.Best = found.Loss, best
 	e.stream.Emit(e.state.Step, *found)

@@ -43,7 +43,7 @@ func (e *Engine) train(ctx context.Context) error {
 			continue
 		}
 		newEpoch := group.Next.Epoch > e.state.Cursor.Epoch
-		e.state.Step, e.state.Cursor, e.state.SkippedInRow = e.state.Step+1, group.Next, 0
+		e.state.Step, e.state.Cursor, e.state.SkippedInRow, e.state.Eval = e.state.Step+1, group.Next, 0, nil
 		if err := e.afterStep(ctx, report, newEpoch); err != nil { // tell, evaluate, checkpoint: what is due
 			return err
 		}

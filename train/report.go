@@ -102,8 +102,15 @@ func (e *Engine) afterStep(ctx context.Context, r stepReport, newEpoch bool) err
 		}
 	}
 	e.poll()
-	if e.config.SaveEvery > 0 && e.config.Output != "" && e.state.Step%e.config.SaveEvery == 0 && e.state.Step < e.steps {
-		e.savePeriodic()
+	if e.config.Output == "" || e.config.SaveEvery == Off || e.state.Step == e.steps {
+		return nil
+	}
+	best := e.config.KeepBest > 0 && e.state.Eval != nil && e.state.BestEval == e.state.Eval
+	switch {
+	case e.config.SaveEvery > 0 && e.state.Step%e.config.SaveEvery == 0:
+		e.savePeriodic("periodic")
+	case best:
+		e.savePeriodic("best")
 	}
 	return nil
 }

@@ -57,9 +57,9 @@ func (e *Engine) save(reason string) error {
 
 // savePeriodic begins to save between steps. A disk that is full now may have room at the next save, so the run goes on; it is said at
 // once, and is an error at the end.
-func (e *Engine) savePeriodic() {
+func (e *Engine) savePeriodic(reason string) {
 	e.settle()
-	if err := e.begin("periodic"); err != nil {
+	if err := e.begin(reason); err != nil {
 		e.unsavedNow(err)
 	}
 }
