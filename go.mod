@@ -3,6 +3,7 @@ module github.com/gofinetune/finetune
 go 1.26.0
 
 require (
+	github.com/abadojack/whatlanggo v1.0.1
 	github.com/dustin/go-humanize v1.0.1
 	github.com/edsrzf/mmap-go v1.2.0
 	github.com/go-analyze/charts v0.6.4
