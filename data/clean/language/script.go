@@ -114,7 +114,7 @@ func markVariants(of *[1 << 16]Script) {
 		n, _, err := gbk.Transform(inGBK[:], from, true)
 		gb2312 := err == nil && n == 2 && inGBK[0] >= 0xb0 && inGBK[0] <= 0xf7 && inGBK[1] >= 0xa1
 		n, _, err = big5.Transform(inBig5[:], from, true)
-		traditional := err == nil && n == 2
+		traditional := err == nil && n == 2 && inBig5[0] >= 0xa4 && inBig5[0] <= 0xf9 // beyond lie the extensions of Hong Kong, which has simplified ones
 		frequent := traditional && inBig5[0] >= 0xa4 && inBig5[0] <= 0xc6
 		switch {
 		case gb2312 && !traditional:
