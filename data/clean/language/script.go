@@ -114,8 +114,9 @@ func markVariants(of *[1 << 16]Script) {
 		n, _, err := gbk.Transform(inGBK[:], from, true)
 		gb2312 := err == nil && n == 2 && inGBK[0] >= 0xb0 && inGBK[0] <= 0xf7 && inGBK[1] >= 0xa1
 		n, _, err = big5.Transform(inBig5[:], from, true)
-		traditional := err == nil && n == 2 && inBig5[0] >= 0xa4 && inBig5[0] <= 0xf9 // beyond lie the extensions of Hong Kong, which has simplified ones
-		frequent := traditional && inBig5[0] >= 0xa4 && inBig5[0] <= 0xc6
+		code := int(inBig5[0])<<8 | int(inBig5[1]) // the levels of Big5 itself, without the additions for Hong Kong
+		frequent := err == nil && n == 2 && code >= 0xa440 && code <= 0xc67e
+		traditional := frequent || err == nil && n == 2 && code >= 0xc940 && code <= 0xf9d5
 		switch {
 		case gb2312 && !traditional:
 			of[c] = hans
