@@ -139,18 +139,28 @@ func measure(text string) *measures {
 // them (3.5, 1,200, AX-12, GB/T, don't).
 func tokenLength(text string) int {
 	n := 0
-	for i, r := range text {
-		k := kindOf(r)
-		if k != letter && k != digit {
-			next, _ := utf8.DecodeRuneInString(text[i+utf8.RuneLen(r):])
-			after := kindOf(next)
-			if !strings.ContainsRune("-./,'’", r) || after != letter && after != digit || r == ',' && after != digit || r == '.' && after != digit {
-				break
-			}
+	for n < len(text) {
+		r, size := utf8.DecodeRuneInString(text[n:])
+		switch k := kindOf(r); {
+		case k == letter || k == digit:
+		case n == 0 || !joins(r, text[n+size:]):
+			return n
 		}
-		n = i + utf8.RuneLen(r)
+		n += size
 	}
 	return n
+}
+
+// joins tells whether a mark joins what precedes it to the text that follows.
+func joins(mark rune, after string) bool {
+	k := kindOf(firstRune(after))
+	switch mark {
+	case ',', '.':
+		return k == digit
+	case '-', '/', '\'', '’':
+		return k == digit || k == letter
+	}
+	return false
 }
 
 func (c *measures) character(r rune) {
@@ -250,10 +260,13 @@ func hasUnit(after string) bool {
 	return false
 }
 
-// phrases counts what is more than one token: rules, references, headings, advertising.
+// phrases counts what is more than one token: names, rules, references, headings, advertising.
 func (c *measures) phrases(text string) {
 	for _, p := range structurePhrases {
 		c.structure += float64(strings.Count(text, p))
+	}
+	for _, p := range entityPhrases {
+		c.entities += float64(strings.Count(text, p))
 	}
 	for _, p := range chatterPhrases {
 		c.chatter += 1.5 * float64(strings.Count(text, p))
