@@ -132,6 +132,9 @@ func TestTransferToHuman(t *testing.T) {
 		{"我要人工", "好的", true},
 		{"多少钱", "好的，马上转接人工坐席。", true},
 		{"多少钱", "正在为您转接人工客服，请稍候。", true},
+		{"能不能转人工", "好的", true},
+		{"有没有转人工的按钮", "没有", false}, // of the button
+		{"要不转人工吧", "好的", true},
 		{"人工费怎么算", "按天算。", false},
 		{"人工湖旁边能施工吗", "能。", false},
 		{"人工贴砖还是机器贴砖", "人工贴砖。", false},
@@ -322,4 +325,17 @@ func FuzzClean(f *testing.F) {
 			assert.Equal(t, texts(in), texts(out))
 		}
 	})
+}
+
+func BenchmarkClean(b *testing.B) {
+	cleaner := newCleaner(b, dialogue.Config{})
+	in := chat("嗯嗯，阳台用铝扣板好还是美缝剂好", "陈设计师周六到。", "我的手机是13812345678", "先检查是否色差，再安排赵监理处理。", "能不能先贴砖再贴砖嗯嗯", "大约5927元，一般39天可以完成。")
+	size := 0
+	for _, m := range in.Messages {
+		size += len(m.Content)
+	}
+	b.SetBytes(int64(size))
+	for b.Loop() {
+		cleaner.Clean(in, dialogue.Features{})
+	}
 }

@@ -60,7 +60,7 @@ func newMasker(cfg Personal, problems *[]error) *masker {
 func (m *masker) mask(messages []tokenizer.Message, report *Report) {
 	for i := range messages {
 		allTexts(&messages[i], i, func(field, text string) string {
-			if len(text) < 6 {
+			if !worthLooking(text) {
 				return text
 			}
 			return m.text(text, func(kind Kind, at int, value string) {
@@ -68,6 +68,23 @@ func (m *masker) mask(messages []tokenizer.Message, report *Report) {
 			})
 		})
 	}
+}
+
+// worthLooking tells whether a text has an @, or as many digits as the shortest number that is masked: most have neither.
+func worthLooking(text string) bool {
+	const fewest = 10 // a landline with its area code
+	digits := 0
+	for _, r := range text {
+		switch {
+		case r == '@' || r == '＠':
+			return true
+		case r >= '0' && r <= '9' || r >= '０' && r <= '９':
+			if digits++; digits == fewest {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ends2 shows the first and the last character of a value alone: a report must not hold what the text must not.

@@ -42,7 +42,7 @@ func TransferToHuman() Rule {
 var (
 	follows = strings.Fields(`客服 客户 客戶 坐席 座席 服务 服務 专员 專員 顾问 顧問 同事 通道 窗口 吧 了 啊 呀 呢 吗 嘛 嗎 哈 哦 噢 谢 謝 可以 可不 行不 行吗 行么 好吗 好不
 		好么 一下 来 帮 處理 处理 聊 回答 回复 解决 沟通 咨询 接听 为您 为你 稍 请 請 么 嗯 呃 谁 快 立刻 马上 马 现在 我 你 您`)
-	denied = strings.Fields(`不要 不用 不想 不需要 不必 无需 无须 無需 毋须 别 別 没有 没 沒 不会 不能 不可 不给 不再 不 未 免 而不是 不是 不再为您 怎么不给我`)
+	denied = strings.Fields(`不要 不用 不想 不需要 不必 无需 无须 無需 毋须 别 別 没有 沒有 不会 不能 不可 不再 而不是`)
 )
 
 // matcher looks for the phrases of a rule.
@@ -153,7 +153,12 @@ func (m *matcher) find(text folded, phrases [][]rune) (from, to int, ok bool) {
 func (m *matcher) counts(text folded, at, end int) bool {
 	if at == 0 || !text.apart[at-1] {
 		for _, d := range m.denied {
-			if at >= len(d) && slices.Equal(text.letters[at-len(d):at], d) {
+			from := at - len(d)
+			if from < 0 || !slices.Equal(text.letters[from:at], d) {
+				continue
+			}
+			asks := from > 0 && len(d) > 1 && text.letters[from-1] == d[len(d)-1] // 能不能, 有没有: a question, no denial
+			if !asks {
 				return false
 			}
 		}

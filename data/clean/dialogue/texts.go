@@ -13,13 +13,20 @@ type edit func(field, text string) string
 
 // spokenTexts edits what a message says: its content, or the texts of its content blocks.
 func spokenTexts(m *tokenizer.Message, i int, f edit) {
-	m.Content = f(fmt.Sprintf("messages[%d].content", i), m.Content)
-	m.Parts = blocks(m.Parts, fmt.Sprintf("messages[%d].content", i), f)
+	if m.Content != "" {
+		m.Content = f(fmt.Sprintf("messages[%d].content", i), m.Content)
+	}
+	if m.Parts != nil {
+		m.Parts = blocks(m.Parts, fmt.Sprintf("messages[%d].content", i), f)
+	}
 }
 
 // allTexts edits every text of a message: what it says, thinks, and passes to tools.
 func allTexts(m *tokenizer.Message, i int, f edit) {
 	spokenTexts(m, i, f)
+	if m.ReasoningContent == "" && m.Name == "" && m.ToolCalls == nil && m.Extra == nil {
+		return // as most are
+	}
 	path := fmt.Sprintf("messages[%d].", i)
 	m.ReasoningContent = f(path+"reasoning_content", m.ReasoningContent)
 	m.Name = f(path+"name", m.Name)

@@ -38,7 +38,7 @@ var (
 		元 万元 亿元 倍 次 遍 道 层 级 人 件 块 箱 张 根 个 项 版 条 页 行 位 字节 號 号`)
 
 	// entityPhrases end Chinese names of bodies, places, works and laws of nature; · parts the names of foreigners.
-	entityPhrases = strings.Fields(`· 公司 大学 学院 研究院 研究所 实验室 委员会 协会 博物馆 博览会 出版社 医院 银行 定律 定理 方程 效应 规程 条例 协议 系统 法院 政府 共和国 王朝 世纪 大學 學院 研究院 實驗室 協會 系統`)
+	entityPhrases = strings.Fields(`· 公司 大学 学院 研究院 研究所 实验室 委员会 协会 博物馆 博览会 出版社 医院 银行 定律 定理 方程 效应 规程 条例 协议 系统 法院 政府 共和国 王朝 世纪 大學 學院 實驗室 協會 系統`)
 
 	structurePhrases = strings.Fields(`是指 定义为 称为 参见 详见 见图 见表 如图 如表 按照 依据 根据 应当 必须 不得 不应 宜 严禁 注意： 警告： 其中： 公式 步骤 方法如下 如下： 包括： 要求： 标准 规范 规定 第一章 首先 其次 由此 因此
 		其特征 分为 适用于 取决于 等于 大于 小于 不超过 不低于 不小于 不大于 低于 超过 允许 误差 标称 额定 條 應當 必須`)
