@@ -311,7 +311,7 @@ func TestSourceYieldsWhatIsKeptAndReportsAll(t *testing.T) {
 	assert.Equal(t, "read 3, kept 2, dropped 1 (transfer_human 1); changes: filler 1", tally.String())
 }
 
-// Whatever a conversation says: cleaning ends, leaves the input alone, and once is enough.
+// Whatever a conversation says: cleaning ends, leaves the input alone, and changes nothing without saying so.
 func FuzzClean(f *testing.F) {
 	f.Add("嗯嗯，我的手机13812345678，转人工", "a@b.cn 4111 1111 1111 1111")
 	f.Add("呃……\n1 2 3 4 5 6 7 8 9 0 1", "\xff嗯")

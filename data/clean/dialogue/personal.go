@@ -19,7 +19,7 @@ type Kind string
 const (
 	Phone    Kind = "phone"     // a Chinese mobile number, +86 or not, or a landline with its area code
 	IDCard   Kind = "id_card"   // a Chinese identity number of 18 digits whose date and check digit hold (GB 11643-1999)
-	Email    Kind = "email"     //
+	Email    Kind = "email"     // an address with a host of at least two parts
 	BankCard Kind = "bank_card" // 15 to 19 digits with a card's first digits that satisfy Luhn's formula
 )
 
