@@ -8,7 +8,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Packages that build without cgo and libtorch (internal/arrows holds them to it).
-PURE := ./cmd/libtorch/... ./data/... ./internal/golden/... ./internal/gotest/... ./internal/libtorch/... ./internal/safetensors/... \
+PURE := ./cmd/libtorch/... ./data/... ./internal/golden/... ./internal/gotest/... ./internal/libtorch/... ./internal/logistic/... ./internal/safetensors/... \
 	./internal/table/... ./internal/testdata ./mixer/... ./model/arch/... ./plan/... ./tokenizer/... ./train/observe/... ./train/schedule/...
 
 # Go's ./... leaves out folders named testdata.

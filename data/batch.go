@@ -95,22 +95,22 @@ func (b *Batch) segment(ids, labels []int32, g Segment, index int) {
 // Len is N, the number of tokens.
 func (b Batch) Len() int { return len(b.IDs) }
 
-// Targets counts the tokens that are learned. The first token of a segment is learned only after a prefix: elsewhere
-// nothing predicts it.
+// Targets counts the tokens that are learned.
 func (b Batch) Targets() int {
 	n := 0
 	for _, s := range b.Segments {
-		first := s.Start
-		if s.Prefix < 0 {
-			first = min(first+1, s.End)
-		}
-		for _, label := range b.Labels[first:s.End] {
-			if label != NoLabel {
-				n++
-			}
-		}
+		n += b.TargetsOf(s)
 	}
 	return n
+}
+
+// TargetsOf counts those of one segment. Its first token is learned only after a prefix: elsewhere nothing predicts it.
+func (b Batch) TargetsOf(s Segment) int {
+	first := s.Start
+	if s.Prefix < 0 {
+		first = min(first+1, s.End)
+	}
+	return labelled(b.Labels[first:s.End])
 }
 
 // Validate checks the invariants of a batch built by hand.

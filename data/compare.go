@@ -26,7 +26,7 @@ func EncodeRanked(ctx context.Context, tok Tokenizer, source RankedSource, cfg E
 	cfg.Learn = LastAnswer
 	return encodeAll(ctx, tok, source.Ranked(), cfg, func(e *encoder, r Ranked) result {
 		return e.compare(Conversation{Messages: r.Prompt(), Place: r.Place}, r.Outputs).untied().worth(r.Margin)
-	})
+	}, nil)
 }
 
 // EncodePairs turns preference pairs into samples with two answers, the chosen one first; see EncodeRanked.
@@ -34,7 +34,7 @@ func EncodePairs(ctx context.Context, tok Tokenizer, source PairSource, cfg Enco
 	cfg.Learn = LastAnswer
 	return encodeAll(ctx, tok, source.Pairs(), cfg, func(e *encoder, p Pair) result {
 		return e.compare(Conversation{Messages: p.Prompt(), Place: p.Place}, []string{p.Chosen, p.Rejected}).untied()
-	})
+	}, nil)
 }
 
 // EncodeJudged turns judged answers into samples of one answer, whose Margin is 1 where it is good and −1 where it is bad; see EncodeRanked.
@@ -46,7 +46,7 @@ func EncodeJudged(ctx context.Context, tok Tokenizer, source JudgedSource, cfg E
 			worth = 1
 		}
 		return e.compare(Conversation{Messages: j.Prompt(), Place: j.Place}, []string{j.Output}).worth(worth)
-	})
+	}, nil)
 }
 
 // worth sets the sample's margin.
@@ -88,23 +88,18 @@ func (r result) untied() result {
 }
 
 // compare makes the sample of a prompt and its answers.
-func (e *encoder) compare(prompt Conversation, outputs []string) (r result) {
+func (e *encoder) compare(prompt Conversation, outputs []string) result {
+	texts := slices.Clone(prompt.Messages)
+	for _, text := range outputs {
+		texts = append(texts, tokenizer.Message{Role: "assistant", Content: text})
+	}
+	r, err := e.begin(prompt, texts)
 	fail := func(err *RecordError) result {
 		r.err = err.at(prompt.Place)
 		return r
 	}
-	enter := func(a Action, class Class, reason string, before, after int) {
-		r.entries = append(r.entries, Entry{prompt.Place, "", a, class, reason, before, after})
-	}
-	all := slices.Clone(prompt.Messages)
-	for _, text := range outputs {
-		all = append(all, tokenizer.Message{Role: "assistant", Content: text})
-	}
-	if token := e.control.find(all); token != "" {
-		if e.cfg.DropControlText {
-			return fail(fault(ErrControlText, "", "the control token %s is written in the text", token).policy())
-		}
-		enter(Noted, ErrControlText, "the control token "+token+" is written in the text; kept as plain text", 0, 0)
+	if err != nil {
+		return fail(err)
 	}
 	prompt = e.withSystem(prompt)
 	answers, err := e.answers(prompt, outputs)
@@ -119,7 +114,7 @@ func (e *encoder) compare(prompt Conversation, outputs []string) (r result) {
 			return fail(err)
 		}
 		answers = left
-		enter(Truncated, ErrOverLong, how, full, joined(answers).Len())
+		r.record(prompt, Truncated, ErrOverLong, how, full, joined(answers).Len())
 	}
 	for i, a := range answers {
 		if a.Targets() == 0 {

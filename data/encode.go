@@ -70,10 +70,12 @@ func (c EncodeConfig) withDefaults() EncodeConfig {
 // The ledger, which is never nil, accounts for every record. The error is the first bad record (not so if Lenient), an
 // unreadable source, the cause of ctx, or wraps ErrNoTargets when no sample is left.
 func Encode(ctx context.Context, tok Tokenizer, source Source, cfg EncodeConfig) ([]Sample, *Ledger, error) {
-	return encodeAll(ctx, tok, source.Conversations(), cfg, (*encoder).encode)
+	return encodeAll(ctx, tok, source.Conversations(), cfg, (*encoder).encode, nil)
 }
 
-func encodeAll[R any](ctx context.Context, tok Tokenizer, records iter.Seq2[R, error], cfg EncodeConfig, encode func(*encoder, R) result) ([]Sample, *Ledger, error) {
+// encodeAll encodes records on all cores. kept, which may be nil, is told of those that became a sample, in their order.
+func encodeAll[R any](ctx context.Context, tok Tokenizer, records iter.Seq2[R, error], cfg EncodeConfig,
+	encode func(*encoder, R) result, kept func(result)) ([]Sample, *Ledger, error) {
 	ledger := &Ledger{}
 	if err := cfg.check(tok); err != nil {
 		return nil, ledger, err
@@ -87,6 +89,9 @@ func encodeAll[R any](ctx context.Context, tok Tokenizer, records iter.Seq2[R, e
 		}
 		if r.err == nil && sourceErr == nil {
 			samples = append(samples, r.sample)
+			if kept != nil {
+				kept(r)
+			}
 		}
 		if cfg.Progress != nil && ledger.Read%256 == 0 {
 			cfg.Progress(ledger.Read, ledger.Tokens)
@@ -117,6 +122,7 @@ func (c EncodeConfig) check(tok Tokenizer) error {
 // result is what became of one record.
 type result struct {
 	sample  Sample
+	prompt  Prompt       // of EncodePrompts
 	err     *RecordError // why there is no sample
 	tokens  int          // of a record that was dropped
 	entries []Entry
@@ -179,23 +185,34 @@ func endOfText(tok Tokenizer, template string) (int32, bool) {
 	return builtIn.EOS(t)
 }
 
+// begin looks at a record before its texts are encoded.
+func (e *encoder) begin(c Conversation, texts []tokenizer.Message) (r result, err *RecordError) {
+	r = result{name: c.Name, ignored: c.Ignored}
+	if c.Repaired != "" {
+		r.record(c, Repaired, "byte_order_mark", c.Repaired, 0, 0)
+	}
+	if token := e.control.find(texts); token != "" {
+		if e.cfg.DropControlText {
+			return r, fault(ErrControlText, "", "the control token %s is written in the text", token).policy()
+		}
+		r.record(c, Noted, ErrControlText, "the control token "+token+" is written in the text; kept as plain text", 0, 0)
+	}
+	return r, nil
+}
+
+// record keeps an entry about the record for the ledger.
+func (r *result) record(c Conversation, a Action, class Class, reason string, before, after int) {
+	r.entries = append(r.entries, Entry{c.Place, c.Name, a, class, reason, before, after})
+}
+
 func (e *encoder) encode(c Conversation) result {
-	r := result{name: c.Name, ignored: c.Ignored}
+	r, err := e.begin(c, c.Messages)
 	fail := func(err *RecordError) result {
 		r.err = err.at(c.Place)
 		return r
 	}
-	enter := func(a Action, class Class, reason string, before, after int) {
-		r.entries = append(r.entries, Entry{c.Place, c.Name, a, class, reason, before, after})
-	}
-	if c.Repaired != "" {
-		enter(Repaired, "byte_order_mark", c.Repaired, 0, 0)
-	}
-	if token := e.control.find(c.Messages); token != "" {
-		if e.cfg.DropControlText {
-			return fail(fault(ErrControlText, "", "the control token %s is written in the text", token).policy())
-		}
-		enter(Noted, ErrControlText, "the control token "+token+" is written in the text; kept as plain text", 0, 0)
+	if err != nil {
+		return fail(err)
 	}
 	c = e.withSystem(c)
 	s, err := e.render(c)
@@ -208,7 +225,7 @@ func (e *encoder) encode(c Conversation) result {
 			r.tokens = full
 			return fail(err)
 		}
-		enter(Truncated, ErrOverLong, how, full, len(s.IDs))
+		r.record(c, Truncated, ErrOverLong, how, full, len(s.IDs))
 	}
 	if s.Targets() == 0 {
 		r.tokens = len(s.IDs)

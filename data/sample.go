@@ -40,23 +40,33 @@ func (s Sample) Len() int {
 
 // Targets counts the tokens that are learned. The first token is never one: nothing comes before it to predict it from.
 func (s Sample) Targets() int {
-	n := 0
-	count := func(labels []int32) {
-		for _, label := range labels {
-			if label != NoLabel {
-				n++
-			}
-		}
-	}
-	count(s.Labels[min(1, len(s.Labels)):])
+	n := labelled(s.Labels[min(1, len(s.Labels)):])
 	for _, a := range s.Answers {
 		first := 0
 		if len(s.IDs) == 0 {
 			first = min(1, len(a.Labels))
 		}
-		count(a.Labels[first:])
+		n += labelled(a.Labels[first:])
 	}
 	return n
+}
+
+func labelled(labels []int32) (n int) {
+	for _, label := range labels {
+		if label != NoLabel {
+			n++
+		}
+	}
+	return n
+}
+
+// Unlabelled are the labels of n tokens that are context only.
+func Unlabelled(n int) []int32 {
+	labels := make([]int32, n)
+	for i := range labels {
+		labels[i] = NoLabel
+	}
+	return labels
 }
 
 // cutEnd keeps the first n tokens.

@@ -1,11 +1,8 @@
 package dpo
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,15 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/golden"
 	"github.com/gofinetune/finetune/internal/safetensors"
 	"github.com/gofinetune/finetune/internal/testdata"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/lora"
 	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
-	"github.com/gofinetune/finetune/train/schedule"
 )
 
 // Bounds of goldens/README.md.
@@ -40,11 +36,7 @@ type goldenPair struct {
 }
 
 func (p goldenPair) sample() data.Sample {
-	none := make([]int32, len(p.Prompt))
-	for i := range none {
-		none[i] = data.NoLabel
-	}
-	return data.Sample{IDs: p.Prompt, Labels: none, Answers: []data.Answer{{IDs: p.Chosen, Labels: p.Chosen}, {IDs: p.Rejected, Labels: p.Rejected}}}
+	return data.Sample{IDs: p.Prompt, Labels: data.Unlabelled(len(p.Prompt)), Answers: []data.Answer{{IDs: p.Chosen, Labels: p.Chosen}, {IDs: p.Rejected, Labels: p.Rejected}}}
 }
 
 // alone is the same pair without a prompt that is shared.
@@ -103,7 +95,7 @@ func TestGoldenLosses(t *testing.T) {
 			var c lossCase
 			golden.JSON(t, path, &c)
 			numbers := golden.Tensors(t, filepath.Join(filepath.Dir(path), "case.safetensors"))
-			policy, reference := load(t, filepath.Join(root, c.Policy)), load(t, filepath.Join(root, c.Reference))
+			policy, reference := fixture.Golden(t, filepath.Join(root, c.Policy)), fixture.Golden(t, filepath.Join(root, c.Reference))
 			require.NoError(t, policy.SetTrainable(func(string) bool { return true }))
 			for variant, want := range c.Losses {
 				kind := ours(variant, want.Type)
@@ -112,7 +104,7 @@ func TestGoldenLosses(t *testing.T) {
 						t.Skip("a loss that this package does not have, or without a number")
 					}
 					config := Config{Loss: kind, Beta: want.Beta, LabelSmoothing: want.LabelSmoothing, Gamma: want.Gamma}.withDefaults()
-					o := &objective{model: policy, reference: frozen{model: reference}, config: config}
+					o := &objective{model: policy, reference: asItIs(reference), config: config}
 					for _, sample := range []func(goldenPair) data.Sample{goldenPair.sample, goldenPair.alone} {
 						if kind == ORPO && len(sample(c.Pairs[0]).IDs) == 0 {
 							continue // the prompts are learned too, which stand apart only when shared
@@ -152,16 +144,16 @@ func compareKTO(t *testing.T, c lossCase, numbers *safetensors.File, policy, ref
 			if !good {
 				answer, margin = p.Rejected, -1
 			}
-			samples = append(samples, data.Sample{IDs: p.Prompt, Labels: none(len(p.Prompt)), Margin: margin, Answers: []data.Answer{{IDs: answer, Labels: answer}}})
+			samples = append(samples, data.Sample{IDs: p.Prompt, Labels: data.Unlabelled(len(p.Prompt)), Margin: margin, Answers: []data.Answer{{IDs: answer, Labels: answer}}})
 			indices = append(indices, i)
 		}
 		b := data.NewBatch(samples, indices)
 		require.NoError(t, torch.Do(func(s *torch.Scope) {
-			now, ref := frozen{model: policy}.logProbs(s, b), frozen{model: reference}.logProbs(s, b)
+			now, ref := asItIs(policy).logProbs(s, b), asItIs(reference).logProbs(s, b)
 			for i := range now {
 				losses = append(losses, now[i]-ref[i])
 			}
-			now, ref = frozen{model: policy}.logProbs(s, mismatched(b)), frozen{model: reference}.logProbs(s, mismatched(b))
+			now, ref = asItIs(policy).logProbs(s, mismatched(b)), asItIs(reference).logProbs(s, mismatched(b))
 			for i := range now {
 				crossed = append(crossed, now[i]-ref[i])
 			}
@@ -176,15 +168,6 @@ func compareKTO(t *testing.T, c lossCase, numbers *safetensors.File, policy, ref
 		got, _ := config.of(ratio, z, i < len(losses)/2)
 		assert.InDelta(t, want[i], got, lossTolerance)
 	}
-}
-
-func load(t *testing.T, dir string) *model.Model {
-	t.Helper()
-	golden.SkipUnsupported(t, dir)
-	m, err := model.Load(context.Background(), dir, model.LoadConfig{NoTokenizer: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m
 }
 
 func lossAndGradients(t *testing.T, o *objective, b data.Batch) (value float64, grads map[string][]float32) {
@@ -231,7 +214,7 @@ func compareLogProbs(t *testing.T, numbers *safetensors.File, m *model.Model, b 
 	want, err := x.Float32s() // all chosen, then all rejected
 	require.NoError(t, err)
 	var got []float64
-	require.NoError(t, torch.Do(func(s *torch.Scope) { got = frozen{model: m}.logProbs(s, b) }))
+	require.NoError(t, torch.Do(func(s *torch.Scope) { got = asItIs(m).logProbs(s, b) }))
 	require.Len(t, got, len(want))
 	for i := range got {
 		assert.InDelta(t, want[i%2*len(want)/2+i/2], got[i], logProbTolerance, "%s %d", name, i)
@@ -246,14 +229,8 @@ type run struct {
 	Steps          int
 	GradAccum      int `json:"grad_accum"`
 	Pairs          int `json:"pairs_per_micro_batch"`
-	Hyper          struct {
-		LR          float64
-		WeightDecay float64 `json:"weight_decay"`
-		Scheduler   schedule.Name
-		Warmup      int     `json:"warmup_steps"`
-		MaxGradNorm float64 `json:"max_grad_norm"`
-	}
-	LoRA map[string]any `json:"lora"`
+	Hyper          golden.Hyper
+	LoRA           map[string]any `json:"lora"`
 }
 
 func TestGoldenRuns(t *testing.T) {
@@ -263,25 +240,22 @@ func TestGoldenRuns(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var c run
 			golden.JSON(t, path, &c)
-			m := load(t, filepath.Join(root, c.Base))
+			m := fixture.Golden(t, filepath.Join(root, c.Base))
 			if c.LoRA != nil {
 				a, err := lora.Load(m, filepath.Join(dir, "adapter_init"))
 				require.NoError(t, err)
 				defer a.Close()
 			}
 			recorder := &observe.Recorder{}
-			trainer := &Trainer{model: m, config: Config{Loss: c.LossType, Beta: c.Beta, LabelSmoothing: c.LabelSmoothing, Config: train.Config{
-				LearningRate: c.Hyper.LR, Schedule: schedule.Config{Name: c.Hyper.Scheduler, WarmupSteps: c.Hyper.Warmup},
-				AdamW: train.AdamW{WeightDecay: c.Hyper.WeightDecay}, MaxGradNorm: c.Hyper.MaxGradNorm,
-				MicroBatch: c.Pairs, Accumulate: c.GradAccum, Steps: c.Steps, InOrder: true, Sinks: []observe.Sink{recorder},
-			}}.withDefaults()}
+			trainer := &Trainer{model: m, config: Config{Loss: c.LossType, Beta: c.Beta, LabelSmoothing: c.LabelSmoothing,
+				Config: fixture.GoldenRun(c.Hyper, c.Pairs, c.GradAccum, c.Steps, recorder)}.withDefaults()}
 			var samples []data.Sample
-			for _, p := range readLines[goldenPair](t, filepath.Join(dir, "data.jsonl")) {
+			for _, p := range golden.Lines[goldenPair](t, filepath.Join(dir, "data.jsonl")) {
 				samples = append(samples, p.sample())
 			}
 			_, err := trainer.train(context.Background(), samples, nil, &data.Ledger{})
 			require.NoError(t, err)
-			compareSteps(t, c, readLines[map[string]float64](t, filepath.Join(dir, "metrics.jsonl")), recorder)
+			compareSteps(t, c, golden.Lines[map[string]float64](t, filepath.Join(dir, "metrics.jsonl")), recorder)
 			compareWeights(t, golden.Tensors(t, filepath.Join(dir, "final.safetensors")), m)
 		})
 	}
@@ -329,18 +303,4 @@ func compareWeights(t *testing.T, want *safetensors.File, m *model.Model) {
 		require.NoError(t, err)
 		golden.Close(t, name, values, got[name], weightsTolerance)
 	}
-}
-
-func readLines[T any](t *testing.T, path string) (list []T) {
-	t.Helper()
-	file, err := os.Open(path)
-	require.NoError(t, err)
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		var v T
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &v))
-		list = append(list, v)
-	}
-	require.NotEmpty(t, list)
-	return list
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/logistic"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
@@ -75,17 +76,11 @@ func NewKTOTrainer(m *model.Model, c KTOConfig) (*KTOTrainer, error) {
 
 // Run encodes the answers and trains; see Trainer.Run.
 func (t *KTOTrainer) Run(ctx context.Context) (train.Result, error) {
-	samples, ledger, err := data.EncodeJudged(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
+	samples, held, ledger, err := train.Samples(t.config.Data, t.config.Eval, t.config.Config, func(source data.JudgedSource) ([]data.Sample, *data.Ledger, error) {
+		return data.EncodeJudged(ctx, t.model.Tokenizer, source, t.config.Encode)
+	})
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
-	}
-	var held []data.Sample
-	if t.config.Eval != nil {
-		if held, _, err = data.EncodeJudged(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode); err != nil {
-			return train.Result{Ledger: ledger}, fmt.Errorf("dpo: evaluation data: %w", err)
-		}
-	} else if t.config.EvalShare > 0 {
-		samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
 	}
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
@@ -93,21 +88,12 @@ func (t *KTOTrainer) Run(ctx context.Context) (train.Result, error) {
 	if err := train.ChooseAll(t.model); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
-	o := &judged{model: t.model, reference: frozen{model: t.config.Reference}, config: t.config}
-	if t.config.Reference == nil {
-		if train.TrainsBase(t.model) {
-			return train.Result{Ledger: ledger}, errors.New("dpo: all weights are trained, and nothing is left to be the reference; " +
-				"load the model a second time as Reference, or train an adapter")
-		}
-		o.reference = frozen{model: t.model, adapters: model.Plain}
-	}
-	engine, err := train.New("kto", t.model, o, samples, held, t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
+	reference, err := train.NewReference(t.model, t.config.Reference)
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
-	engine.TellLedger(ledger)
-	result, err := engine.Run(ctx)
-	result.Ledger = ledger
+	o := &judged{model: t.model, reference: frozen{reference}, config: t.config}
+	result, err := train.Learn(ctx, "kto", t.model, o, samples, held, ledger, t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 	if err != nil {
 		return result, fmt.Errorf("dpo: %w", err)
 	}
@@ -120,6 +106,11 @@ type judged struct {
 	reference frozen
 	config    KTOConfig
 	seen      judgedFigures
+}
+
+// String lists the settings.
+func (o *judged) String() string {
+	return fmt.Sprintf("kto, beta %g, weights %g and %g", o.config.Beta, o.config.GoodWeight, o.config.BadWeight)
 }
 
 // Units is the number of answers.
@@ -149,10 +140,10 @@ func (o *judged) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tens
 // of is the loss of one answer by its log-ratio, and its derivative.
 func (c KTOConfig) of(ratio, z float64, good bool) (value, derivative float64) {
 	if good {
-		p := sigmoid(c.Beta * (ratio - z))
+		p := logistic.Sigmoid(c.Beta * (ratio - z))
 		return c.GoodWeight * (1 - p), -c.GoodWeight * c.Beta * p * (1 - p)
 	}
-	p := sigmoid(c.Beta * (z - ratio))
+	p := logistic.Sigmoid(c.Beta * (z - ratio))
 	return c.BadWeight * (1 - p), c.BadWeight * c.Beta * p * (1 - p)
 }
 
@@ -163,7 +154,7 @@ func (o *judged) divergence(s *torch.Scope, b data.Batch) float64 {
 		return 0
 	}
 	var sum float64
-	policy := frozen{model: o.model}.logProbs(s, crossed)
+	policy := asItIs(o.model).logProbs(s, crossed)
 	for i, ref := range o.reference.logProbs(s, crossed) {
 		sum += (policy[i] - ref) / float64(len(policy))
 	}
@@ -180,7 +171,7 @@ func mismatched(b data.Batch) data.Batch {
 	var indices []int
 	for i, own := range whole {
 		other := whole[(i+len(whole)-1)%len(whole)]
-		samples = append(samples, data.Sample{IDs: own.prompt, Labels: none(len(own.prompt)), Answers: []data.Answer{{IDs: other.answer, Labels: other.answer}}})
+		samples = append(samples, data.Sample{IDs: own.prompt, Labels: data.Unlabelled(len(own.prompt)), Answers: []data.Answer{{IDs: other.answer, Labels: other.answer}}})
 		indices = append(indices, i)
 	}
 	return data.NewBatch(samples, indices)
@@ -201,14 +192,6 @@ func sequences(b data.Batch) (list []sequence) {
 		first = end
 	}
 	return list
-}
-
-func none(n int) []int32 {
-	labels := make([]int32, n)
-	for i := range labels {
-		labels[i] = data.NoLabel
-	}
-	return labels
 }
 
 // judgedFigures are sums over answers.

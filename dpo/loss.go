@@ -3,6 +3,8 @@ package dpo
 import (
 	"fmt"
 	"math"
+
+	"github.com/gofinetune/finetune/internal/logistic"
 )
 
 // Loss is what is made of the log-probabilities of a pair.
@@ -37,13 +39,13 @@ func (c Config) of(p pair) (value, byChosen, byRejected float64) {
 	even := func(value, slope float64) (float64, float64, float64) { return value, slope, -slope } // of a function of Δ
 	switch c.Loss {
 	case Sigmoid:
-		return even(softplus(-beta*delta), -beta*sigmoid(-beta*delta))
+		return even(logistic.Softplus(-beta*delta), -beta*logistic.Sigmoid(-beta*delta))
 	case Conservative:
-		return even((1-eps)*softplus(-beta*delta)+eps*softplus(beta*delta), -beta*(1-eps)*sigmoid(-beta*delta)+beta*eps*sigmoid(beta*delta))
+		return even((1-eps)*logistic.Softplus(-beta*delta)+eps*logistic.Softplus(beta*delta), -beta*(1-eps)*logistic.Sigmoid(-beta*delta)+beta*eps*logistic.Sigmoid(beta*delta))
 	case Robust:
 		scale := 1 / (1 - 2*eps)
-		return even(scale*((1-eps)*softplus(-beta*delta)-eps*softplus(beta*delta)),
-			-scale*beta*((1-eps)*sigmoid(-beta*delta)+eps*sigmoid(beta*delta)))
+		return even(scale*((1-eps)*logistic.Softplus(-beta*delta)-eps*logistic.Softplus(beta*delta)),
+			-scale*beta*((1-eps)*logistic.Sigmoid(-beta*delta)+eps*logistic.Sigmoid(beta*delta)))
 	case Hinge:
 		if beta*delta >= 1 {
 			return even(0, 0)
@@ -57,26 +59,16 @@ func (c Config) of(p pair) (value, byChosen, byRejected float64) {
 		return off * off, 2 * off / p.chosenTokens, -2 * off / p.rejectedTokens
 	case SimPO:
 		h := beta*(p.chosen/p.chosenTokens-p.rejected/p.rejectedTokens) - c.Gamma
-		slope := -beta * sigmoid(-h)
-		return softplus(-h), slope / p.chosenTokens, -slope / p.rejectedTokens
+		slope := -beta * logistic.Sigmoid(-h)
+		return logistic.Softplus(-h), slope / p.chosenTokens, -slope / p.rejectedTokens
 	case ORPO:
 		chosen, rejected := p.chosen/p.chosenTokens, p.rejected/p.rejectedTokens
 		odds := logOdds(chosen) - logOdds(rejected)
-		slope := -beta * sigmoid(-odds)
-		return beta * softplus(-odds), slope * dLogOdds(chosen) / p.chosenTokens, -slope * dLogOdds(rejected) / p.rejectedTokens
+		slope := -beta * logistic.Sigmoid(-odds)
+		return beta * logistic.Softplus(-odds), slope * dLogOdds(chosen) / p.chosenTokens, -slope * dLogOdds(rejected) / p.rejectedTokens
 	}
 	panic(fmt.Sprintf("dpo: loss %q", c.Loss)) // Validate has looked
 }
-
-// softplus is log(1+eˣ), which is −log σ(−x).
-func softplus(x float64) float64 {
-	if x > 0 {
-		return x + math.Log1p(math.Exp(-x))
-	}
-	return math.Log1p(math.Exp(x))
-}
-
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // logOdds is log(p/(1−p)) of p = eˣ, x < 0.
 func logOdds(x float64) float64 { return x - math.Log(-math.Expm1(certain(x))) }

@@ -17,6 +17,12 @@ type objective struct {
 	seen      figures
 }
 
+// String lists the settings.
+func (o *objective) String() string {
+	c := o.config
+	return fmt.Sprintf("%s, beta %g, label smoothing %g, gamma %g", c.Loss, c.Beta, c.LabelSmoothing, c.Gamma)
+}
+
 // Units is the number of pairs.
 func (o *objective) Units(b data.Batch) int { return len(b.Ends) }
 

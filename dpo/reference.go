@@ -24,20 +24,13 @@ type reference interface {
 	logProbs(s *torch.Scope, b data.Batch) []float64
 }
 
-// frozen is a model that is not trained, or the policy's own base without its adapters.
-type frozen struct {
-	model    *model.Model
-	adapters model.AdapterSet // nil: those in force
-}
+// frozen computes them.
+type frozen struct{ train.Reference }
 
-func (f frozen) logProbs(s *torch.Scope, b data.Batch) (list []float64) {
-	s.Inner(func(s *torch.Scope) {
-		s.NoGrad(func() {
-			f.model.With(f.adapters, func() { list = train.ScoreAnswers(s, f.model, b, model.Pass{}).LogProb })
-		})
-	})
-	return list
-}
+func (f frozen) logProbs(s *torch.Scope, b data.Batch) []float64 { return f.Score(s, b).LogProb }
+
+// asItIs is a model with the adapters in force.
+func asItIs(m *model.Model) frozen { return frozen{train.Reference{Model: m}} }
 
 // known are log-probabilities that were computed before, by the content of a sample: its tokens.
 type known map[uint64][2]float64
@@ -103,7 +96,7 @@ func (k known) enter(s *torch.Scope, m *model.Model, b data.Batch) {
 	if !slices.ContainsFunc(list, func(key uint64) bool { _, ok := k[key]; return !ok }) {
 		return
 	}
-	values := frozen{model: m}.logProbs(s, b)
+	values := asItIs(m).logProbs(s, b)
 	for i, key := range list {
 		k[key] = [2]float64{values[2*i], values[2*i+1]}
 	}

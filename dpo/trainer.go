@@ -36,23 +36,16 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 // log-probabilities in their Metrics. Bad data end the run before anything is written: a *data.RecordError with file and line; errors of
 // training are listed at train.Engine.Run.
 func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
-	samples, ledger, err := data.EncodePairs(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
+	samples, held, ledger, err := train.Samples(t.config.Data, t.config.Eval, t.config.Config, func(source data.PairSource) ([]data.Sample, *data.Ledger, error) {
+		return data.EncodePairs(ctx, t.model.Tokenizer, source, t.config.Encode)
+	})
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
-	}
-	var held []data.Sample
-	if t.config.Eval != nil {
-		if held, _, err = data.EncodePairs(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode); err != nil {
-			return train.Result{Ledger: ledger}, fmt.Errorf("dpo: evaluation data: %w", err)
-		}
-	} else if t.config.EvalShare > 0 {
-		samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
 	}
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("dpo: %w", err)
 	}
 	result, err := t.train(ctx, samples, held, ledger)
-	result.Ledger = ledger
 	if err != nil {
 		return result, fmt.Errorf("dpo: %w", err)
 	}
@@ -62,19 +55,14 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 // train learns samples of two answers each.
 func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, ledger *data.Ledger) (train.Result, error) {
 	if err := train.ChooseAll(t.model); err != nil {
-		return train.Result{}, err
+		return train.Result{Ledger: ledger}, err
 	}
 	reference, err := t.reference(ctx, samples, held)
 	if err != nil {
-		return train.Result{}, fmt.Errorf("reference: %w", err)
+		return train.Result{Ledger: ledger}, fmt.Errorf("reference: %w", err)
 	}
-	engine, err := train.New("dpo", t.model, &objective{model: t.model, reference: reference, config: t.config}, samples, held,
-		t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
-	if err != nil {
-		return train.Result{}, err
-	}
-	engine.TellLedger(ledger)
-	return engine.Run(ctx)
+	o := &objective{model: t.model, reference: reference, config: t.config}
+	return train.Learn(ctx, "dpo", t.model, o, samples, held, ledger, t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 }
 
 // reference is what the config asks for.
@@ -83,10 +71,9 @@ func (t *Trainer) reference(ctx context.Context, samples, held []data.Sample) (r
 	switch {
 	case !c.Loss.usesReference():
 		return nil, nil
-	case c.Reference != nil:
-		return frozen{model: c.Reference}, nil
-	case !c.AtStart && !train.TrainsBase(t.model):
-		return frozen{model: t.model, adapters: model.Plain}, nil
+	case c.Reference != nil || !c.AtStart && !train.TrainsBase(t.model):
+		r, err := train.NewReference(t.model, c.Reference)
+		return frozen{r}, err
 	}
 	k, path := known{}, ""
 	if c.Cache != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/dpo"
 	"github.com/gofinetune/finetune/internal/fixture"
+	"github.com/gofinetune/finetune/internal/golden"
 	"github.com/gofinetune/finetune/internal/testdata"
 	"github.com/gofinetune/finetune/lora"
 	"github.com/gofinetune/finetune/model"
@@ -61,6 +62,7 @@ func metrics(recorder *observe.Recorder) (first, last map[string]float64) {
 func TestDataMarginsRise(t *testing.T) {
 	m := tuned(t, 300)
 	pairs := data.File{Path: filepath.Join(testdata.Data(t), "dpo.jsonl")}
+	all := len(golden.Lines[json.RawMessage](t, pairs.Path))
 	for name, c := range map[string]dpo.Config{
 		"all weights": {Config: train.Config{LearningRate: 1e-3}},
 		"adapter":     {Config: train.Config{LearningRate: 5e-3}},
@@ -84,7 +86,7 @@ func TestDataMarginsRise(t *testing.T) {
 			require.NoError(t, err)
 			result, err := trainer.Run(t.Context())
 			require.NoError(t, err)
-			assert.Equal(t, 320, result.Ledger.Read)
+			assert.Equal(t, all, result.Ledger.Read)
 			first, last := metrics(recorder)
 			if c.Loss == "" || c.Loss == dpo.IPO {
 				assert.Zero(t, first["rewards/margins"], "before the first step policy and reference are the same, to the bit")
@@ -149,4 +151,12 @@ func TestReferenceIsKept(t *testing.T) {
 	other, err := again.Checksum()
 	require.NoError(t, err)
 	assert.Equal(t, sum, other)
+
+	m = tuned(t, 5) // with another beta it would be another run
+	trainer, err := dpo.NewTrainer(m, dpo.Config{Data: pairs, Beta: 0.5, Config: train.Config{LearningRate: 1e-3, Epochs: 1, MicroBatch: 8, Seed: 2,
+		Resume: filepath.Join(out, "checkpoints", "step-00000030"), Output: out, SaveEvery: 10}})
+	require.NoError(t, err)
+	_, err = trainer.Run(t.Context())
+	assert.ErrorContains(t, err, "beta 0.1")
+	assert.ErrorContains(t, err, "beta 0.5")
 }

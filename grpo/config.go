@@ -60,24 +60,23 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// setup is what this stage has in common with the other that learns from rewards.
+func (c Config) setup() rollout.Setup {
+	return rollout.Setup{Data: c.Data, Encode: c.Encode, Reward: c.Reward, Answers: c.Answers, MaxTokens: c.MaxTokens, Iterations: c.Iterations,
+		AdapterRate: AdapterLearningRate, FullRate: FullLearningRate}
+}
+
 // Validate reports every problem at once, each with its field.
 func (c Config) Validate() error {
+	c = c.withDefaults()
 	var problems []error
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
-	want(c.Data != nil, "Data is nil; want a source of conversations, such as data.File{Path: …}")
-	want(c.Reward != nil, "Reward is nil; want a function that scores answers")
-	c = c.withDefaults()
 	want(c.Answers > 1, "Answers is %d; want 0 (8), or 2 and more: an answer counts by the others", c.Answers)
-	want(c.MaxTokens > 0, "MaxTokens is %d; want 0 (256) or more", c.MaxTokens)
-	want(c.Iterations > 0, "Iterations is %d; want 0 (1) or more", c.Iterations)
 	want(c.ClipLow > 0 && c.ClipLow < 1 && c.ClipHigh > 0, "ClipLow is %g and ClipHigh %g; want between 0 and 1, and above 0", c.ClipLow, c.ClipHigh)
 	want(c.Beta >= 0 && !math.IsInf(c.Beta, 0), "Beta is %g; want 0 or more", c.Beta)
-	want(c.SaveEvery <= 0 || c.SaveEvery%c.Iterations == 0, "SaveEvery is %d; want a multiple of Iterations %d", c.SaveEvery, c.Iterations)
-	want(c.EvalShare == 0, "EvalShare is %g; rewards are what shows progress here", c.EvalShare)
-	want(c.Order == nil, "Order is set; want none")
-	return errors.Join(append(problems, c.Encode.Validate(), c.Config.WithDefaults().Validate())...)
+	return errors.Join(append(problems, c.setup().Problems(c.Config)...)...)
 }

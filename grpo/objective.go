@@ -2,6 +2,7 @@ package grpo
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/torch"
@@ -14,12 +15,9 @@ import (
 type objective struct {
 	config    Config
 	policy    rollout.Policy
-	reference *model.Model     // nil: the model itself
-	adapters  model.AdapterSet // of the reference; nil: those in force
-
-	groups []group // of the micro-batches of the step in hand
-	next   int     // the one whose loss is taken next
-	seen   figures
+	reference train.Reference // where Beta asks for one
+	kept      rollout.Kept[group]
+	seen      figures
 }
 
 // group is the answers of one micro-batch.
@@ -29,11 +27,17 @@ type group struct {
 	old, ref   []float64 // log-probabilities by token: when they were written, and under the reference
 }
 
+// String lists the settings.
+func (o *objective) String() string {
+	c := o.config
+	return fmt.Sprintf("%d answers of %d tokens, %d iterations, by answer %v, unscaled %v, clipped at %g and %g, beta %g", c.Answers, c.MaxTokens,
+		c.Iterations, c.PerAnswer, c.Unscaled, c.ClipLow, c.ClipHigh, c.Beta)
+}
+
 // Prepare answers the prompts, unless there are steps left to take on the last answers.
 func (o *objective) Prepare(ctx context.Context, b data.Batch, step, micro int, seed uint64) (data.Batch, error) {
-	o.next = 0
-	if step%o.config.Iterations != 0 && micro < len(o.groups) {
-		return o.groups[micro].Batch, nil
+	if g := o.kept.Again(step, micro); g != nil {
+		return g.Batch, nil
 	}
 	r, err := o.policy.Answer(ctx, b, seed)
 	if err != nil {
@@ -45,14 +49,12 @@ func (o *objective) Prepare(ctx context.Context, b data.Batch, step, micro int, 
 		o.seen.add(rewards, r.Ended[i])
 	}
 	if o.config.Beta > 0 {
-		err = torch.Do(func(s *torch.Scope) {
-			s.NoGrad(func() {
-				o.reference.With(o.adapters, func() { g.ref = train.ScoreAnswers(s, o.reference, g.Batch, model.Pass{}).Each })
-			})
-		})
+		if err := torch.Do(func(s *torch.Scope) { g.ref = o.reference.Score(s, g.Batch).Each }); err != nil {
+			return data.Batch{}, err
+		}
 	}
-	o.groups = append(o.groups[:micro], g)
-	return g.Batch, err
+	o.kept.Put(micro, g)
+	return g.Batch, nil
 }
 
 // Units is the number of tokens or of answers.
@@ -65,8 +67,7 @@ func (o *objective) Units(b data.Batch) int {
 
 // Loss is summed over the tokens, or over the answers the mean of its tokens. Dropout is off: the answers were written without.
 func (o *objective) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor {
-	g := &o.groups[o.next]
-	o.next++
+	g := o.kept.Next()
 	pass.Train = false
 	now := train.ScoreAnswers(s, o.policy.Model, b, pass)
 	if g.old == nil { // the weights are still those that wrote the answers

@@ -2,7 +2,6 @@ package grpo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/gofinetune/finetune/model"
@@ -30,37 +29,22 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 
 // Run answers prompts and learns from the rewards. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written
 // if Output is set, and the error wraps the cause. The trained weights are in the model. Steps carry reward, ended, answer_tokens, clipped and
-// entropy in their Metrics.
+// entropy in their Metrics. Bad data end the run before anything is written: a *data.RecordError with file and line; errors of training are
+// listed at train.Engine.Run.
 func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
-	questions, samples, err := rollout.Questions(ctx, t.model, t.config.Data, t.config.Encode)
-	if err != nil {
-		return train.Result{}, fmt.Errorf("grpo: %w", err)
-	}
-	if err := train.ChooseAll(t.model); err != nil {
-		return train.Result{}, fmt.Errorf("grpo: %w", err)
-	}
-	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
-		return train.Result{}, fmt.Errorf("grpo: %w", err)
-	}
-	o := &objective{config: t.config, reference: t.config.Reference, policy: rollout.Policy{Model: t.model, Questions: questions, Reward: t.config.Reward,
-		Answers: t.config.Answers, MaxTokens: t.config.MaxTokens}}
-	switch {
-	case o.reference != nil || t.config.Beta == 0:
-	case train.TrainsBase(t.model):
-		return train.Result{}, errors.New("grpo: Beta asks for a reference, and all weights are trained; load the model a second time as Reference, or train an adapter")
-	default:
-		o.reference, o.adapters = t.model, model.Plain
-	}
-	c := t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate)
-	filled := c.WithDefaults()
-	c.Order = rollout.Order(len(samples), filled.MicroBatch*filled.Accumulate, t.config.Iterations, c.Seed, c.InOrder)
-	engine, err := train.New("grpo", t.model, o, samples, nil, c)
-	if err != nil {
-		return train.Result{}, fmt.Errorf("grpo: %w", err)
-	}
-	result, err := engine.Run(ctx)
+	result, err := t.config.setup().Train(ctx, "grpo", t.model, t.config.Config, t.objective)
 	if err != nil {
 		return result, fmt.Errorf("grpo: %w", err)
 	}
 	return result, nil
+}
+
+func (t *Trainer) objective(policy rollout.Policy) (train.Objective, error) {
+	o := &objective{config: t.config, policy: policy, kept: rollout.Kept[group]{Iterations: policy.Iterations}}
+	if t.config.Beta == 0 {
+		return o, nil
+	}
+	var err error
+	o.reference, err = train.NewReference(t.model, t.config.Reference)
+	return o, err
 }

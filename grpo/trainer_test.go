@@ -2,76 +2,19 @@ package grpo_test
 
 import (
 	"context"
-	"errors"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/grpo"
 	"github.com/gofinetune/finetune/internal/fixture"
-	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/lora"
-	"github.com/gofinetune/finetune/model"
 	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
 	"github.com/gofinetune/finetune/train/rollout"
 )
-
-func newModel(t *testing.T) *model.Model {
-	t.Helper()
-	m := fixture.Model(t, fixture.Shape{Vocabulary: 280, Context: 256}, func(yield func(string) bool) {
-		yield(strings.Repeat("say a word: 说一个词 ", 4))
-	})
-	require.NoError(t, torch.Do(func(s *torch.Scope) { // with embeddings as small as they start, an adapter cannot tell tokens apart
-		e := m.Parameter("model.embed_tokens.weight").Tensor
-		s.Copy(e, s.Scale(e, 10))
-	}))
-	return m
-}
-
-func questions(t *testing.T) data.File {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "questions.jsonl")
-	var lines []string
-	for _, q := range []string{"say a word", "说一个词", "a word", "词"} {
-		lines = append(lines, `{"instruction": "`+q+`", "input": "", "output": "a"}`)
-	}
-	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o666))
-	return data.File{Path: path}
-}
-
-// lowercase rewards answers for the share of their bytes that are letters from a to m: a random model has few, and can learn them.
-func lowercase(_ context.Context, q rollout.Question, answers []string) ([]float64, error) {
-	scores := make([]float64, len(answers))
-	for i, a := range answers {
-		good := 0
-		for _, b := range []byte(a) {
-			if b >= 'a' && b <= 'm' {
-				good++
-			}
-		}
-		scores[i] = float64(good) / float64(len(a)+1)
-	}
-	if q.Reference != "a" {
-		return nil, errors.New("the reference is lost")
-	}
-	return scores, nil
-}
-
-func rewards(recorder *observe.Recorder) (first, last float64) {
-	_, steps := observe.All[observe.Step](recorder.Events())
-	const n = 5
-	for i := range n {
-		first += steps[i].Metrics["reward"] / n
-		last += steps[len(steps)-1-i].Metrics["reward"] / n
-	}
-	return first, last
-}
 
 func TestRewardsRise(t *testing.T) {
 	for name, c := range map[string]grpo.Config{
@@ -81,7 +24,7 @@ func TestRewardsRise(t *testing.T) {
 		"adapter":    {Beta: 0.01},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newModel(t)
+			m := fixture.Talker(t)
 			rate := 5e-3
 			if name == "adapter" {
 				a, err := lora.Attach(m, lora.Config{Targets: []string{lora.AllLinear}})
@@ -90,16 +33,13 @@ func TestRewardsRise(t *testing.T) {
 				rate = 1e-2
 			}
 			recorder := &observe.Recorder{}
-			c.Data, c.Reward, c.Answers, c.MaxTokens = questions(t), lowercase, 8, 8
+			c.Data, c.Reward, c.Answers, c.MaxTokens = fixture.Questions(t), fixture.EarlyLetters, 8, 8
 			c.LearningRate, c.MicroBatch, c.Accumulate, c.Steps, c.Seed, c.Sinks = rate, 2, 2, 60, 1, []observe.Sink{recorder}
 			trainer, err := grpo.NewTrainer(m, c)
 			require.NoError(t, err)
 			_, err = trainer.Run(t.Context())
 			require.NoError(t, err)
-			if name == "iterations" {
-				return // its reward is told at every second step only
-			}
-			first, last := rewards(recorder)
+			first, last := fixture.Rewards(recorder)
 			t.Logf("reward %.3f to %.3f", first, last)
 			assert.Greater(t, last, 3*first)
 		})
@@ -110,8 +50,8 @@ func TestRewardsRise(t *testing.T) {
 func TestTheSameSeedGivesTheSameBits(t *testing.T) {
 	var sums []string
 	for range 2 {
-		m := newModel(t)
-		trainer, err := grpo.NewTrainer(m, grpo.Config{Data: questions(t), Reward: lowercase, Answers: 4, MaxTokens: 6,
+		m := fixture.Talker(t)
+		trainer, err := grpo.NewTrainer(m, grpo.Config{Data: fixture.Questions(t), Reward: fixture.EarlyLetters, Answers: 4, MaxTokens: 6,
 			Config: train.Config{LearningRate: 1e-3, MicroBatch: 2, Steps: 4, Seed: 9}})
 		require.NoError(t, err)
 		_, err = trainer.Run(t.Context())
@@ -126,8 +66,8 @@ func TestTheSameSeedGivesTheSameBits(t *testing.T) {
 // A run that is taken up again after a rollout ends with the same bits.
 func TestResumedIsUninterrupted(t *testing.T) {
 	run := func(out, resume string) string {
-		m := newModel(t)
-		trainer, err := grpo.NewTrainer(m, grpo.Config{Data: questions(t), Reward: lowercase, Answers: 4, MaxTokens: 6, Iterations: 2,
+		m := fixture.Talker(t)
+		trainer, err := grpo.NewTrainer(m, grpo.Config{Data: fixture.Questions(t), Reward: fixture.EarlyLetters, Answers: 4, MaxTokens: 6, Iterations: 2,
 			Config: train.Config{LearningRate: 1e-3, MicroBatch: 2, Steps: 8, Seed: 9, Output: out, SaveEvery: 4, KeepLast: train.Off, Resume: resume}})
 		require.NoError(t, err)
 		_, err = trainer.Run(t.Context())
@@ -142,16 +82,16 @@ func TestResumedIsUninterrupted(t *testing.T) {
 }
 
 func TestWhatIsRefused(t *testing.T) {
-	m := newModel(t)
+	m := fixture.Talker(t)
 	_, err := grpo.NewTrainer(m, grpo.Config{Answers: 1, Iterations: 2, Config: train.Config{SaveEvery: 3}})
 	for _, want := range []string{"Data is nil", "Reward is nil", "Answers is 1", "SaveEvery is 3"} {
 		assert.ErrorContains(t, err, want)
 	}
-	trainer, err := grpo.NewTrainer(m, grpo.Config{Data: questions(t), Beta: 0.1, Reward: lowercase})
+	trainer, err := grpo.NewTrainer(m, grpo.Config{Data: fixture.Questions(t), Beta: 0.1, Reward: fixture.EarlyLetters})
 	require.NoError(t, err)
 	_, err = trainer.Run(t.Context())
 	assert.ErrorContains(t, err, "load the model a second time as Reference")
-	trainer, err = grpo.NewTrainer(m, grpo.Config{Data: questions(t), MaxTokens: 2, Reward: func(context.Context, rollout.Question, []string) ([]float64, error) {
+	trainer, err = grpo.NewTrainer(m, grpo.Config{Data: fixture.Questions(t), MaxTokens: 2, Reward: func(context.Context, rollout.Question, []string) ([]float64, error) {
 		return []float64{1}, nil
 	}})
 	require.NoError(t, err)

@@ -64,20 +64,22 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// setup is what this stage has in common with the other that learns from rewards.
+func (c Config) setup() rollout.Setup {
+	return rollout.Setup{Data: c.Data, Encode: c.Encode, Reward: c.Reward, Answers: c.Answers, MaxTokens: c.MaxTokens, Iterations: c.Iterations,
+		AdapterRate: AdapterLearningRate, FullRate: FullLearningRate}
+}
+
 // Validate reports every problem at once, each with its field.
 func (c Config) Validate() error {
+	c = c.withDefaults()
 	var problems []error
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
-	want(c.Data != nil, "Data is nil; want a source of conversations, such as data.File{Path: …}")
-	want(c.Reward != nil, "Reward is nil; want a function that scores answers, such as rm.Reward")
-	c = c.withDefaults()
 	want(c.Answers > 0, "Answers is %d; want 0 (1) or more", c.Answers)
-	want(c.MaxTokens > 0, "MaxTokens is %d; want 0 (256) or more", c.MaxTokens)
-	want(c.Iterations > 0, "Iterations is %d; want 0 (4) or more", c.Iterations)
 	want(c.Clip > 0 && c.Clip < 1, "Clip is %g; want 0 (0.2), or between 0 and 1", c.Clip)
 	want(c.ValueClip > 0, "ValueClip is %g; want 0 (0.2) or more", c.ValueClip)
 	want(c.ValueShare > 0, "ValueShare is %g; want 0 (0.1) or more", c.ValueShare)
@@ -85,8 +87,5 @@ func (c Config) Validate() error {
 	want(c.Lambda > 0 && c.Lambda <= 1, "Lambda is %g; want 0 (0.95), or (0, 1]", c.Lambda)
 	want(c.Unfinished >= 0, "Unfinished is %g; want 0 or more", c.Unfinished)
 	want(c.Beta >= 0, "Beta is %g; want 0 (0.05), more, or Off", c.Beta)
-	want(c.SaveEvery <= 0 || c.SaveEvery%c.Iterations == 0, "SaveEvery is %d; want a multiple of Iterations %d", c.SaveEvery, c.Iterations)
-	want(c.EvalShare == 0, "EvalShare is %g; rewards are what shows progress here", c.EvalShare)
-	want(c.Order == nil, "Order is set; want none")
-	return errors.Join(append(problems, c.Encode.Validate(), c.Config.WithDefaults().Validate())...)
+	return errors.Join(append(problems, c.setup().Problems(c.Config)...)...)
 }

@@ -2,6 +2,7 @@ package ppo
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/torch"
@@ -15,13 +16,10 @@ import (
 type objective struct {
 	config    Config
 	policy    rollout.Policy
-	reference *model.Model     // nil: no divergence is taken
-	adapters  model.AdapterSet // of the reference; nil: those in force
+	reference train.Reference // where Beta asks for one
 	head      []*model.Parameter
-
-	groups []group // of the micro-batches of the step in hand
-	next   int     // the one whose loss is taken next
-	seen   figures
+	kept      rollout.Kept[group]
+	seen      figures
 }
 
 // group is the answers of one micro-batch; the lists are by token.
@@ -47,6 +45,13 @@ func newHead(m *model.Model) ([]*model.Parameter, error) {
 	})
 }
 
+// String lists the settings.
+func (o *objective) String() string {
+	c := o.config
+	return fmt.Sprintf("%d answers of %d tokens, %d iterations, clipped at %g, values at %g with weight %g, gamma %g, lambda %g, unfinished %g, beta %g",
+		c.Answers, c.MaxTokens, c.Iterations, c.Clip, c.ValueClip, c.ValueShare, c.Gamma, c.Lambda, c.Unfinished, c.Beta)
+}
+
 // Parameters are those of the value head.
 func (o *objective) Parameters() []*model.Parameter { return o.head }
 
@@ -55,9 +60,8 @@ func (o *objective) Units(b data.Batch) int { return b.Targets() }
 
 // Prepare answers the prompts, unless there are steps left to take on the last answers.
 func (o *objective) Prepare(ctx context.Context, b data.Batch, step, micro int, seed uint64) (data.Batch, error) {
-	o.next = 0
-	if step%o.config.Iterations != 0 && micro < len(o.groups) {
-		return o.groups[micro].Batch, nil
+	if g := o.kept.Again(step, micro); g != nil {
+		return g.Batch, nil
 	}
 	r, err := o.policy.Answer(ctx, b, seed)
 	if err != nil {
@@ -67,7 +71,7 @@ func (o *objective) Prepare(ctx context.Context, b data.Batch, step, micro int, 
 	if err := torch.Do(func(s *torch.Scope) { s.NoGrad(func() { o.judge(s, &g) }) }); err != nil {
 		return data.Batch{}, err
 	}
-	o.groups = append(o.groups[:micro], g)
+	o.kept.Put(micro, g)
 	return g.Batch, nil
 }
 
@@ -76,8 +80,8 @@ func (o *objective) judge(s *torch.Scope, g *group) {
 	then, hidden := train.ScoreRows(s, o.policy.Model, g.Batch, model.Pass{})
 	g.old, g.values = then.Each, s.ToFloat64s(o.value(s, hidden))
 	ref := then.Each
-	if o.reference != nil {
-		o.reference.With(o.adapters, func() { ref = train.ScoreAnswers(s, o.reference, g.Batch, model.Pass{}).Each })
+	if o.config.Beta > 0 {
+		ref = o.reference.Score(s, g.Batch).Each
 	}
 	at, answer := 0, 0
 	for prompt, list := range g.Rewards {
@@ -114,8 +118,7 @@ func (o *objective) value(s *torch.Scope, hidden *torch.Tensor) *torch.Tensor {
 
 // Loss is summed over the tokens of the answers. Dropout is off: the answers were written without.
 func (o *objective) Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor {
-	g := &o.groups[o.next]
-	o.next++
+	g := o.kept.Next()
 	pass.Train = false
 	now, hidden := train.ScoreRows(s, o.policy.Model, b, pass)
 	values := o.value(s, hidden)

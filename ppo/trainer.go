@@ -2,7 +2,6 @@ package ppo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/gofinetune/finetune/internal/torch"
@@ -30,19 +29,10 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 }
 
 // Run answers prompts and learns from the rewards. It blocks until done; when ctx is cancelled the step in hand ends, a checkpoint is written
-// if Output is set, and the error wraps the cause. The trained weights are in the model. Steps carry reward, ended, answer_tokens, kl,
-// clipped, entropy and value_loss in their Metrics.
+// if Output is set, and the error wraps the cause. The trained weights are in the model; the value head is in the checkpoints alone. Steps
+// carry reward, ended, answer_tokens, kl, clipped, entropy and value_loss in their Metrics. Bad data end the run before anything is written: a
+// *data.RecordError with file and line; errors of training are listed at train.Engine.Run.
 func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
-	questions, samples, err := rollout.Questions(ctx, t.model, t.config.Data, t.config.Encode)
-	if err != nil {
-		return train.Result{}, fmt.Errorf("ppo: %w", err)
-	}
-	if err := train.ChooseAll(t.model); err != nil {
-		return train.Result{}, fmt.Errorf("ppo: %w", err)
-	}
-	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
-		return train.Result{}, fmt.Errorf("ppo: %w", err)
-	}
 	head, err := newHead(t.model)
 	if err != nil {
 		return train.Result{}, fmt.Errorf("ppo: %w", err)
@@ -54,25 +44,21 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 			}
 		})
 	}()
-	o := &objective{config: t.config, head: head, reference: t.config.Reference, policy: rollout.Policy{Model: t.model, Questions: questions, Reward: t.config.Reward,
-		Answers: t.config.Answers, MaxTokens: t.config.MaxTokens}}
-	switch {
-	case o.reference != nil || t.config.Beta == 0:
-	case train.TrainsBase(t.model):
-		return train.Result{}, errors.New("ppo: Beta asks for a reference, and all weights are trained; load the model a second time as Reference, or train an adapter")
-	default:
-		o.reference, o.adapters = t.model, model.Plain
-	}
-	c := t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate)
-	filled := c.WithDefaults()
-	c.Order = rollout.Order(len(samples), filled.MicroBatch*filled.Accumulate, t.config.Iterations, c.Seed, c.InOrder)
-	engine, err := train.New("ppo", t.model, o, samples, nil, c)
-	if err != nil {
-		return train.Result{}, fmt.Errorf("ppo: %w", err)
-	}
-	result, err := engine.Run(ctx)
+	result, err := t.config.setup().Train(ctx, "ppo", t.model, t.config.Config, func(policy rollout.Policy) (train.Objective, error) {
+		return t.objective(policy, head)
+	})
 	if err != nil {
 		return result, fmt.Errorf("ppo: %w", err)
 	}
 	return result, nil
+}
+
+func (t *Trainer) objective(policy rollout.Policy, head []*model.Parameter) (train.Objective, error) {
+	o := &objective{config: t.config, policy: policy, head: head, kept: rollout.Kept[group]{Iterations: policy.Iterations}}
+	if t.config.Beta == 0 {
+		return o, nil
+	}
+	var err error
+	o.reference, err = train.NewReference(t.model, t.config.Reference)
+	return o, err
 }

@@ -78,9 +78,7 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 			return fail(fmt.Errorf("general data: %w", err))
 		}
 	}
-	engine.TellLedger(ledger)
-	result, err := engine.Run(ctx)
-	result.Ledger = ledger
+	result, err := engine.Learn(ctx, ledger)
 	if err != nil {
 		return result, fmt.Errorf("pretrain: %w", err)
 	}

@@ -1,12 +1,10 @@
 package rm
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,14 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data"
+	"github.com/gofinetune/finetune/internal/fixture"
 	"github.com/gofinetune/finetune/internal/golden"
 	"github.com/gofinetune/finetune/internal/safetensors"
 	"github.com/gofinetune/finetune/internal/testdata"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
-	"github.com/gofinetune/finetune/train"
 	"github.com/gofinetune/finetune/train/observe"
-	"github.com/gofinetune/finetune/train/schedule"
 )
 
 // Bounds of goldens/README.md.
@@ -45,7 +42,7 @@ func shared(answers [][]int32) (s data.Sample) {
 	for {
 		for _, a := range answers {
 			if n >= len(a)-1 || a[n] != answers[0][n] {
-				s.IDs, s.Labels = answers[0][:n], unlabelled(n)
+				s.IDs, s.Labels = answers[0][:n], data.Unlabelled(n)
 				for _, a := range answers {
 					s.Answers = append(s.Answers, data.Answer{IDs: a[n:], Labels: a[n:]})
 				}
@@ -63,14 +60,6 @@ func alone(answers [][]int32) (s data.Sample) {
 	return s
 }
 
-func unlabelled(n int) []int32 {
-	list := make([]int32, n)
-	for i := range list {
-		list[i] = data.NoLabel
-	}
-	return list
-}
-
 type rewardCase struct {
 	Pairs  []goldenPair
 	Center float64 `json:"center_rewards_coefficient"`
@@ -78,6 +67,9 @@ type rewardCase struct {
 	Lists  [][][]int32 `json:"lists_best_to_worst"`
 	PerSet []float64   `json:"listwise_per_prompt"`
 	Values [][]float64 `json:"listwise_rewards"`
+	PadEOS *struct {
+		Pad int `json:"pad_token_id"`
+	} `json:"pad_is_eos"`
 }
 
 func TestGoldenRewards(t *testing.T) {
@@ -87,7 +79,7 @@ func TestGoldenRewards(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var c rewardCase
 			golden.JSON(t, path, &c)
-			m := load(t, dir)
+			m := fixture.Golden(t, dir)
 			require.NoError(t, m.SetTrainable(func(string) bool { return true }))
 			numbers := golden.Tensors(t, filepath.Join(dir, "case.safetensors"))
 			for _, how := range []func([][]int32) data.Sample{shared, alone} {
@@ -96,15 +88,6 @@ func TestGoldenRewards(t *testing.T) {
 			}
 		})
 	}
-}
-
-func load(t *testing.T, dir string) *model.Model {
-	t.Helper()
-	golden.SkipUnsupported(t, dir)
-	m, err := model.Load(context.Background(), dir, model.LoadConfig{NoTokenizer: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m
 }
 
 func compareRewards(t *testing.T, m *model.Model, c rewardCase, numbers *safetensors.File, how func([][]int32) data.Sample) {
@@ -131,19 +114,19 @@ func compareRewards(t *testing.T, m *model.Model, c rewardCase, numbers *safeten
 		loss, _ := ranking(got[i], 0, 0)
 		assert.InDelta(t, c.PerSet[i], loss, lossTolerance)
 	}
-	if ids, _ := golden.Int64s(t, numbers, "pad_is_eos.input_ids"); len(ids) > 0 {
-		comparePadding(t, m, numbers)
+	if c.PadEOS != nil {
+		comparePadding(t, m, c.PadEOS.Pad, numbers)
 	}
 }
 
 // comparePadding: with the token that ends a text as padding, the score is that of the token before.
-func comparePadding(t *testing.T, m *model.Model, numbers *safetensors.File) {
+func comparePadding(t *testing.T, m *model.Model, pad int, numbers *safetensors.File) {
 	t.Helper()
 	ids, shape := golden.Int64s(t, numbers, "pad_is_eos.input_ids")
 	mask, _ := golden.Int64s(t, numbers, "pad_is_eos.attention_mask")
 	want, _ := golden.Float32s(t, numbers, "pad_is_eos.rewards")
 	before := m.Config.Special.PAD
-	m.Config.Special.PAD = 2
+	m.Config.Special.PAD = pad
 	defer func() { m.Config.Special.PAD = before }()
 	width := int(shape[1])
 	for row := range int(shape[0]) {
@@ -217,13 +200,7 @@ type run struct {
 	Steps     int
 	GradAccum int `json:"grad_accum"`
 	Examples  int `json:"examples_per_micro_batch"`
-	Hyper     struct {
-		LR          float64
-		WeightDecay float64 `json:"weight_decay"`
-		Scheduler   schedule.Name
-		Warmup      int     `json:"warmup_steps"`
-		MaxGradNorm float64 `json:"max_grad_norm"`
-	}
+	Hyper     golden.Hyper
 }
 
 func TestGoldenRuns(t *testing.T) {
@@ -233,13 +210,9 @@ func TestGoldenRuns(t *testing.T) {
 		check := func(t *testing.T, how func([][]int32) data.Sample) {
 			var c run
 			golden.JSON(t, path, &c)
-			m := load(t, filepath.Join(root, c.Start))
+			m := fixture.Golden(t, filepath.Join(root, c.Start))
 			recorder := &observe.Recorder{}
-			config := Config{Config: train.Config{
-				LearningRate: c.Hyper.LR, Schedule: schedule.Config{Name: c.Hyper.Scheduler, WarmupSteps: c.Hyper.Warmup},
-				AdamW: train.AdamW{WeightDecay: c.Hyper.WeightDecay}, MaxGradNorm: c.Hyper.MaxGradNorm,
-				MicroBatch: c.Examples, Accumulate: c.GradAccum, Steps: c.Steps, InOrder: true, Sinks: []observe.Sink{recorder},
-			}}
+			config := Config{Config: fixture.GoldenRun(c.Hyper, c.Examples, c.GradAccum, c.Steps, recorder)}
 			if c.Center != nil {
 				config.Center = *c.Center
 			}
@@ -263,7 +236,7 @@ func TestGoldenRuns(t *testing.T) {
 // rankings reads lines that are pairs or lists.
 func rankings(t *testing.T, path string, how func([][]int32) data.Sample) (samples []data.Sample) {
 	t.Helper()
-	for _, line := range readLines(t, path) {
+	for _, line := range golden.Lines[json.RawMessage](t, path) {
 		if bytes.HasPrefix(line, []byte("[")) {
 			var list [][]int32
 			require.NoError(t, json.Unmarshal(line, &list))
@@ -282,7 +255,7 @@ func rankings(t *testing.T, path string, how func([][]int32) data.Sample) (sampl
 func compareSteps(t *testing.T, path string, recorder *observe.Recorder) {
 	t.Helper()
 	_, steps := observe.All[observe.Step](recorder.Events())
-	lines := readLines(t, path)
+	lines := golden.Lines[json.RawMessage](t, path)
 	require.Len(t, steps, len(lines))
 	for i, line := range lines {
 		var want map[string]float64
@@ -295,17 +268,4 @@ func compareSteps(t *testing.T, path string, recorder *observe.Recorder) {
 			}
 		}
 	}
-}
-
-func readLines(t *testing.T, path string) (list [][]byte) {
-	t.Helper()
-	file, err := os.Open(path)
-	require.NoError(t, err)
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		list = append(list, bytes.Clone(lines.Bytes()))
-	}
-	require.NotEmpty(t, list)
-	return list
 }

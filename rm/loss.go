@@ -1,6 +1,6 @@
 package rm
 
-import "math"
+import "github.com/gofinetune/finetune/internal/logistic"
 
 // ranking is the loss of one ranking's rewards, the best answer first, and its derivatives: the mean over all pairs i < j of
 //
@@ -15,21 +15,11 @@ func ranking(rewards []float64, margin, center float64) (value float64, derivati
 		for j := i + 1; j < len(rewards); j++ {
 			worse := rewards[j]
 			h := better - worse - margin
-			value += (softplus(-h) + center*(better+worse)*(better+worse)) / pairs
-			pull, push := sigmoid(-h)/pairs, 2*center*(better+worse)/pairs
+			value += (logistic.Softplus(-h) + center*(better+worse)*(better+worse)) / pairs
+			pull, push := logistic.Sigmoid(-h)/pairs, 2*center*(better+worse)/pairs
 			derivatives[i] += push - pull
 			derivatives[j] += push + pull
 		}
 	}
 	return value, derivatives
 }
-
-// softplus is log(1+eˣ), which is −log σ(−x).
-func softplus(x float64) float64 {
-	if x > 0 {
-		return x + math.Log1p(math.Exp(-x))
-	}
-	return math.Log1p(math.Exp(x))
-}
-
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

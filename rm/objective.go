@@ -1,6 +1,8 @@
 package rm
 
 import (
+	"fmt"
+
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/internal/torch"
 	"github.com/gofinetune/finetune/model"
@@ -13,6 +15,9 @@ type objective struct {
 	center float64
 	seen   Report
 }
+
+// String lists the settings.
+func (o *objective) String() string { return fmt.Sprintf("center %g", o.center) }
 
 // Units is the number of rankings.
 func (o *objective) Units(b data.Batch) int { return len(b.Ends) }

@@ -3,6 +3,8 @@ package rm
 import (
 	"fmt"
 	"math"
+
+	"github.com/gofinetune/finetune/internal/logistic"
 )
 
 // Report is how rewards agree with rankings.
@@ -39,7 +41,7 @@ func (r *Report) add(rewards []float64) {
 				right = 1
 			}
 			r.right += right
-			p := sigmoid(math.Abs(better - worse))
+			p := logistic.Sigmoid(math.Abs(better - worse))
 			b := &r.bins[min(bins-1, int((p-0.5)*2*bins))]
 			b.Pairs++
 			b.Probability += p

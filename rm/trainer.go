@@ -71,20 +71,13 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 // Output is set, and the error wraps the cause. Steps and evaluations carry accuracy, margin and mean_reward in their Metrics. Bad data end
 // the run before anything is written: a *data.RecordError with file and line; errors of training are listed at train.Engine.Run.
 func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
-	samples, ledger, err := data.EncodeRanked(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
+	samples, held, ledger, err := train.Samples(t.config.Data, t.config.Eval, t.config.Config, func(source data.RankedSource) ([]data.Sample, *data.Ledger, error) {
+		return data.EncodeRanked(ctx, t.model.Tokenizer, source, t.config.Encode)
+	})
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("rm: %w", err)
 	}
-	var held []data.Sample
-	if t.config.Eval != nil {
-		if held, _, err = data.EncodeRanked(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode); err != nil {
-			return train.Result{Ledger: ledger}, fmt.Errorf("rm: evaluation data: %w", err)
-		}
-	} else if t.config.EvalShare > 0 {
-		samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
-	}
 	result, err := t.train(ctx, samples, held, ledger)
-	result.Ledger = ledger
 	if err != nil {
 		return result, fmt.Errorf("rm: %w", err)
 	}
@@ -94,14 +87,8 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 // train learns samples of two or more answers each.
 func (t *Trainer) train(ctx context.Context, samples, held []data.Sample, ledger *data.Ledger) (train.Result, error) {
 	if err := train.ChooseAll(t.model); err != nil {
-		return train.Result{}, err
+		return train.Result{Ledger: ledger}, err
 	}
 	o := &objective{model: t.model, center: t.config.Center}
-	engine, err := train.New("rm", t.model, o, samples, held,
-		t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
-	if err != nil {
-		return train.Result{}, err
-	}
-	engine.TellLedger(ledger)
-	return engine.Run(ctx)
+	return train.Learn(ctx, "rm", t.model, o, samples, held, ledger, t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
 }

@@ -57,7 +57,9 @@ func NewTrainer(m *model.Model, c Config) (*Trainer, error) {
 // Output is set, and the error wraps the cause. The trained weights are in the model. Bad data end the run before anything is written:
 // the error is a *data.RecordError with file and line, or wraps data.ErrNoTargets; those of training are listed at train.Engine.Run.
 func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
-	samples, held, ledger, err := t.encode(ctx)
+	samples, held, ledger, err := train.Samples(t.config.Data, t.config.Eval, t.config.Config, func(source data.Source) ([]data.Sample, *data.Ledger, error) {
+		return data.Encode(ctx, t.model.Tokenizer, source, t.config.Encode)
+	})
 	if err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
@@ -67,34 +69,10 @@ func (t *Trainer) Run(ctx context.Context) (train.Result, error) {
 	if err := t.model.KeepChat(t.config.Encode.Template); err != nil {
 		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
 	}
-	engine, err := train.New("sft", t.model, train.NextToken{Model: t.model}, samples, held,
+	result, err := train.Learn(ctx, "sft", t.model, train.NextToken{Model: t.model}, samples, held, ledger,
 		t.config.Config.WithRate(t.model, AdapterLearningRate, FullLearningRate))
-	if err != nil {
-		return train.Result{Ledger: ledger}, fmt.Errorf("sft: %w", err)
-	}
-	engine.TellLedger(ledger)
-	result, err := engine.Run(ctx)
-	result.Ledger = ledger
 	if err != nil {
 		return result, fmt.Errorf("sft: %w", err)
 	}
 	return result, nil
-}
-
-func (t *Trainer) encode(ctx context.Context) (samples, held []data.Sample, ledger *data.Ledger, err error) {
-	samples, ledger, err = data.Encode(ctx, t.model.Tokenizer, t.config.Data, t.config.Encode)
-	if err != nil {
-		return nil, nil, ledger, err
-	}
-	if t.config.Eval == nil {
-		if t.config.EvalShare > 0 {
-			samples, held = data.Split(samples, t.config.EvalShare, t.config.Seed)
-		}
-		return samples, held, ledger, nil
-	}
-	held, _, err = data.Encode(ctx, t.model.Tokenizer, t.config.Eval, t.config.Encode)
-	if err != nil {
-		err = fmt.Errorf("evaluation data: %w", err)
-	}
-	return samples, held, ledger, err
 }

@@ -35,7 +35,7 @@ func ScoreRows(s *torch.Scope, m *model.Model, b data.Batch, pass model.Pass) (a
 		if i == b.Ends[sample] {
 			sample++
 		}
-		n, sum := segmentTargets(b, g), 0.0
+		n, sum := b.TargetsOf(g), 0.0
 		if n == 0 {
 			continue
 		}
@@ -67,18 +67,4 @@ func (a Answers) Loss(s *torch.Scope, value float64, derivatives []float64) *tor
 		}
 	}
 	return s.Known(a.losses, value, tokens)
-}
-
-// segmentTargets counts the labelled tokens of a segment that something predicts.
-func segmentTargets(b data.Batch, g data.Segment) int {
-	first, n := g.Start, 0
-	if g.Prefix < 0 {
-		first++
-	}
-	for t := first; t < g.End; t++ {
-		if b.Labels[t] != data.NoLabel {
-			n++
-		}
-	}
-	return n
 }

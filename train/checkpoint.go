@@ -54,6 +54,8 @@ type stateFile struct {
 	Data    string `json:"data"`    // their fingerprint
 	Base    string `json:"base"`    // the fingerprint of the weights that are not trained
 
+	Objective string `json:"objective,omitempty"` // its settings, where it has some
+
 	Adapters map[string]string `json:"adapters,omitempty"` // by projection: what stands on it
 	Config   Config            `json:"config"`
 }
@@ -113,7 +115,7 @@ func (e *Engine) write(final string, shot *snapshot) (size int64, err error) {
 }
 
 func (e *Engine) stateFile() stateFile {
-	return stateFile{state: e.state, Steps: e.steps, Samples: e.samples, Data: e.data, Base: e.base, Adapters: adapters(e.model), Config: e.config}
+	return stateFile{state: e.state, Steps: e.steps, Samples: e.samples, Data: e.data, Base: e.base, Objective: e.aim(), Adapters: adapters(e.model), Config: e.config}
 }
 
 func (m manifest) tensors(dir, name string, tensors []safetensors.Tensor) error {
@@ -133,8 +135,8 @@ func (m manifest) size() (sum int64) {
 	return sum
 }
 
-// prune removes the oldest checkpoints beyond KeepLast, but for the best, after one of step was written. Those of later steps are not counted: they are damaged, or resuming would
-// have begun there, and the run will replace them.
+// prune removes the oldest checkpoints beyond KeepLast, but for the best, after one of step was written. Those of later steps are not
+// counted: they are damaged, or resuming would have begun there, and the run will replace them.
 func (e *Engine) prune(step int) error {
 	found, err := listCheckpoints(e.checkpoints())
 	if err != nil || e.config.KeepLast == Off {

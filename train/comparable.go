@@ -29,11 +29,22 @@ func (e *Engine) comparable(s stateFile) error {
 	if s.Base != e.base {
 		changed = append(changed, "the weights that are not trained are others, or of another type")
 	}
+	if s.Objective != e.aim() {
+		changed = append(changed, fmt.Sprintf("the objective was %q and is %q", s.Objective, e.aim()))
+	}
 	changed = append(changed, adapterChanges(s.Adapters, adapters(e.model))...)
 	if len(changed) > 0 {
 		return fmt.Errorf("the run differs from the checkpoint's: %s; restore it, or start a new run from the weights", strings.Join(changed, ", "))
 	}
 	return nil
+}
+
+// aim describes an objective that has settings of its own.
+func (e *Engine) aim() string {
+	if o, ok := e.objective.(fmt.Stringer); ok {
+		return o.String()
+	}
+	return ""
 }
 
 // decisive is a config without what may change between a run and its continuation: how it is watched and where it is kept.
@@ -77,6 +88,7 @@ func fingerprint(samples []data.Sample, order func(epoch int) []int32) string {
 				buffer = binary.LittleEndian.AppendUint32(buffer, uint32(v))
 			}
 		}
+		buffer = binary.LittleEndian.AppendUint64(buffer, math.Float64bits(s.Margin))
 		sum = crc32.Update(sum, table, buffer)
 	}
 	if order != nil {

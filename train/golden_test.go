@@ -36,15 +36,9 @@ type trajectory struct {
 	Steps      int
 	GradAccum  int `json:"grad_accum"`
 	MicroBatch int `json:"micro_batch"`
-	Hyper      struct {
-		LR          float64
-		WeightDecay float64 `json:"weight_decay"`
-		Scheduler   string
-		Warmup      int     `json:"warmup_steps"`
-		MaxGradNorm float64 `json:"max_grad_norm"`
-	}
-	NoDecay []string       `json:"no_decay"`
-	LoRA    map[string]any `json:"lora"`
+	Hyper      golden.Hyper
+	NoDecay    []string       `json:"no_decay"`
+	LoRA       map[string]any `json:"lora"`
 }
 
 type metric struct {
@@ -75,7 +69,7 @@ func TestGoldenTrajectories(t *testing.T) {
 			out := t.TempDir()
 			recorder := &observe.Recorder{}
 			engine, err := train.New("golden", m, train.NextToken{Model: m}, readSamples(t, dir), nil, train.Config{
-				LearningRate: c.Hyper.LR, Schedule: schedule.Config{Name: schedule.Name(c.Hyper.Scheduler), WarmupSteps: c.Hyper.Warmup},
+				LearningRate: c.Hyper.LR, Schedule: schedule.Config{Name: c.Hyper.Scheduler, WarmupSteps: c.Hyper.Warmup},
 				AdamW: train.AdamW{WeightDecay: c.Hyper.WeightDecay}, MaxGradNorm: c.Hyper.MaxGradNorm,
 				MicroBatch: c.MicroBatch, Accumulate: c.GradAccum, Steps: c.Steps, InOrder: true,
 				Output: out, SaveEvery: 5, KeepLast: train.Off, Sinks: []observe.Sink{recorder},

@@ -8,7 +8,7 @@ import (
 	"github.com/gofinetune/finetune/model"
 )
 
-// Objective is what a stage learns.
+// Objective is what a stage learns. One that has settings of its own says them as a fmt.Stringer: a run is resumed only with the same.
 type Objective interface {
 	// Loss is summed over the batch's units: [] float32. It is called on the libtorch thread; gradients are recorded in training.
 	Loss(s *torch.Scope, b data.Batch, pass model.Pass) *torch.Tensor

@@ -106,7 +106,7 @@ func (e *Engine) begin(reason string) error {
 	go func(done chan<- written) {
 		size, err := e.write(final, shot)
 		if err != nil {
-			err = fmt.Errorf("checkpoint after step %d: %w", shot.step, err)
+			size, err = 0, fmt.Errorf("checkpoint after step %d: %w", shot.step, err)
 		} else {
 			err = e.prune(shot.step)
 		}

@@ -16,7 +16,7 @@ func (l *SourceLosses) add(b data.Batch, losses []float64) {
 		l.sums, l.tokens = make([]float64, len(l.Names)), make([]float64, len(l.Names))
 	}
 	for i, g := range b.Segments {
-		n := segmentTargets(b, g)
+		n := b.TargetsOf(g)
 		source := l.Of(b.Samples[i])
 		for _, loss := range losses[:n] {
 			l.sums[source] += loss

@@ -1,7 +1,9 @@
 package train
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/gofinetune/finetune/data"
@@ -44,7 +46,37 @@ func (c Config) WithRate(m *model.Model, adapter, full float64) Config {
 	return c
 }
 
-// TellLedger tells the sinks what became of the records.
-func (e *Engine) TellLedger(l *data.Ledger) {
-	e.Tell(observe.Ledger{Read: l.Read, Kept: l.Kept, Dropped: l.Dropped, Truncated: l.Truncated, Repaired: l.Repaired})
+// Samples reads the data of a stage with encode, and what is held out of training: eval where it is not nil, else the config's share of the
+// data.
+func Samples[S any](source, eval S, c Config, encode func(S) ([]data.Sample, *data.Ledger, error)) (samples, held []data.Sample, ledger *data.Ledger, err error) {
+	if samples, ledger, err = encode(source); err != nil {
+		return nil, nil, ledger, err
+	}
+	if any(eval) == nil {
+		if c.EvalShare > 0 {
+			samples, held = data.Split(samples, c.EvalShare, c.Seed)
+		}
+		return samples, held, ledger, nil
+	}
+	if held, _, err = encode(eval); err != nil {
+		err = fmt.Errorf("evaluation data: %w", err)
+	}
+	return samples, held, ledger, err
+}
+
+// Learn runs a stage's objective on its samples, and tells the sinks what became of its records.
+func Learn(ctx context.Context, name string, m *model.Model, o Objective, samples, held []data.Sample, ledger *data.Ledger, c Config) (Result, error) {
+	engine, err := New(name, m, o, samples, held, c)
+	if err != nil {
+		return Result{Ledger: ledger}, err
+	}
+	return engine.Learn(ctx, ledger)
+}
+
+// Learn is Run with the ledger of the records that the samples came from.
+func (e *Engine) Learn(ctx context.Context, ledger *data.Ledger) (Result, error) {
+	e.Tell(observe.Ledger{Read: ledger.Read, Kept: ledger.Kept, Dropped: ledger.Dropped, Truncated: ledger.Truncated, Repaired: ledger.Repaired})
+	result, err := e.Run(ctx)
+	result.Ledger = ledger
+	return result, err
 }

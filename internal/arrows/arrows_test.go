@@ -23,19 +23,20 @@ const module = "github.com/gofinetune/finetune"
 // layers lists folders from the bottom up. A folder stands for the packages below it, unless a longer name is listed too. A
 // package may import folders of lower layers, and its own folder.
 var layers = [][]string{
-	{"internal/torch", "internal/safetensors", "internal/libtorch", "internal/table", "internal/testdata", "internal/gotest", "tokenizer", "model/arch",
+	{"internal/torch", "internal/safetensors", "internal/libtorch", "internal/table", "internal/testdata", "internal/gotest", "internal/logistic", "tokenizer", "model/arch",
 		"train/schedule", "train/observe"},
 	{"data", "memory", "internal/golden"},
 	{"model", "mixer"},
-	{"lora", "plan", "internal/fixture"},
+	{"lora", "plan"},
 	{"train"},
 	{"train/rollout"},
+	{"internal/fixture"},
 	{"pretrain", "sft", "rm", "dpo", "ppo", "grpo", "eval"}, // the stages
 	{"cmd", "examples", "bench"},
 }
 
 // pure folders build without cgo, so that data are cleaned and memory is estimated on machines that have no libtorch.
-var pure = []string{"cmd/libtorch", "data", "internal/golden", "internal/gotest", "internal/libtorch", "internal/safetensors",
+var pure = []string{"cmd/libtorch", "data", "internal/golden", "internal/gotest", "internal/libtorch", "internal/logistic", "internal/safetensors",
 	"internal/table", "internal/testdata", "memory", "mixer", "model/arch", "plan", "tokenizer", "train/observe", "train/schedule"}
 
 // forTests are packages that only tests may import.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofinetune/finetune/internal/safetensors"
 	"github.com/gofinetune/finetune/model/arch"
+	"github.com/gofinetune/finetune/train/schedule"
 )
 
 // Tensors reads a safetensors file whole and closes it with the test.
@@ -89,4 +90,28 @@ func AbsMax(x []float32) float64 {
 		m = math.Max(m, math.Abs(float64(v)))
 	}
 	return m
+}
+
+// Lines reads a file of one JSON value a line; one without any fails the test.
+func Lines[T any](t testing.TB, path string) (list []T) {
+	t.Helper()
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	for d := json.NewDecoder(file); d.More(); {
+		var v T
+		require.NoError(t, d.Decode(&v), path)
+		list = append(list, v)
+	}
+	require.NotEmpty(t, list, path)
+	return list
+}
+
+// Hyper are the settings of a reference run, as its run.json has them.
+type Hyper struct {
+	LR          float64
+	WeightDecay float64 `json:"weight_decay"`
+	Scheduler   schedule.Name
+	Warmup      int     `json:"warmup_steps"`
+	MaxGradNorm float64 `json:"max_grad_norm"`
 }

@@ -124,11 +124,15 @@ type Head struct {
 	Cap    float64 // logits become Cap·tanh(logit/Cap); 0: they do not
 }
 
+func (h Head) c() C.ft_head_t {
+	return C.ft_head_t{cap: C.double(h.Cap), bias: optionalKernel(h.Bias), tail: optionalKernel(h.Tail)}
+}
+
 // CrossEntropy is the summed cross entropy, in nats, of labels [M] int64 under softmax(hidden·weightᵀ + bias): hidden [M, H] →
 // [] float32, and that of each row, [M] float64 without a gradient. The logits exist in chunks of about chunkBytes at most; the gradients
 // are ready when it returns.
 func (s *Scope) CrossEntropy(hidden, labels *Tensor, head Head, chunkBytes int64) (sum, each *Tensor) {
-	h := C.ft_head_t{cap: C.double(head.Cap), bias: optionalKernel(head.Bias), tail: optionalKernel(head.Tail)}
+	h := head.c()
 	var rows C.ft_tensor
 	sum = s.adoptKernel("cross_entropy", C.ft_cross_entropy(hidden.ft(), head.Weight.ft(), labels.ft(), &h, C.int64_t(chunkBytes), &rows),
 		hidden, head.Weight, labels)
@@ -138,7 +142,7 @@ func (s *Scope) CrossEntropy(hidden, labels *Tensor, head Head, chunkBytes int64
 // TokenLosses is the cross entropy of each label by itself: [M] float32. Where the head is trained its logits are made again in the
 // backward pass.
 func (s *Scope) TokenLosses(hidden, labels *Tensor, head Head, chunkBytes int64) *Tensor {
-	h := C.ft_head_t{cap: C.double(head.Cap), bias: optionalKernel(head.Bias), tail: optionalKernel(head.Tail)}
+	h := head.c()
 	return s.adoptKernel("token_losses", C.ft_token_losses(hidden.ft(), head.Weight.ft(), labels.ft(), &h, C.int64_t(chunkBytes)),
 		hidden, head.Weight, labels)
 }

@@ -10,6 +10,11 @@ import (
 
 const classifier = "ForSequenceClassification"
 
+// classifierOf is transformers' class for classification beside the one for language modelling.
+func classifierOf(architecture string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(architecture, "ForCausalLM"), "LMHeadModel") + classifier
+}
+
 // readScore makes the network one with a score in place of logits where config.json names such a class.
 func readScore(c *Config, f fields) {
 	list, _ := f.values["architectures"].([]any)
@@ -25,7 +30,7 @@ func readScore(c *Config, f fields) {
 	if labels != 1 {
 		f.problem("unsupported", "id2label", "has %d labels; a reward model has one", labels)
 	}
-	c.Architecture = strings.TrimSuffix(strings.TrimSuffix(c.Architecture, "ForCausalLM"), "LMHeadModel") + classifier
+	c.Architecture = classifierOf(c.Architecture)
 	c.Head, c.Names.Head, c.TieHead, c.Scale.Logits = Head{Score: true}, "score", false, 1
 }
 
@@ -36,7 +41,7 @@ func (c *Config) Scoring(pad int) (*Config, error) {
 	if source == nil {
 		return nil, fmt.Errorf("the network was not read from a config.json")
 	}
-	source["architectures"] = []string{strings.TrimSuffix(strings.TrimSuffix(c.Architecture, "ForCausalLM"), "LMHeadModel") + classifier}
+	source["architectures"] = []string{classifierOf(c.Architecture)}
 	source["id2label"], source["label2id"] = map[string]any{"0": "LABEL_0"}, map[string]any{"LABEL_0": 0}
 	source["vocab_size"] = c.VocabSize
 	if pad >= 0 {

@@ -9,13 +9,18 @@ import (
 	"github.com/gofinetune/finetune/model"
 )
 
-// Policy says how prompts are answered.
+// Question is a prompt to be answered.
+type Question = data.Prompt
+
+// Reward is how good answers to a question are: one number for each. It is called from the goroutine of the run; answers carry no special
+// tokens. An error ends the run.
+type Reward func(ctx context.Context, q Question, answers []string) ([]float64, error)
+
+// Policy is a model that answers prompts.
 type Policy struct {
+	Setup
 	Model     *model.Model
 	Questions []Question // by index of the sample
-	Reward    Reward
-	Answers   int // to each prompt
-	MaxTokens int // of an answer
 }
 
 // Rollout is answered prompts.
@@ -23,7 +28,6 @@ type Rollout struct {
 	Batch   data.Batch  // each prompt once, then its answers, all of whose tokens are labelled
 	Rewards [][]float64 // by prompt and answer
 	Ended   [][]bool    // whether the answer came to its end within MaxTokens
-	Texts   [][]string
 }
 
 // Answer samples answers to the prompts of b at temperature 1, the policy itself, and asks for their rewards. The same seed gives the same
@@ -59,7 +63,7 @@ func (p Policy) Answer(ctx context.Context, b data.Batch, seed uint64) (Rollout,
 			return Rollout{}, fmt.Errorf("the reward of answers to %s: %w", q.Place, err)
 		}
 		samples, indices = append(samples, s), append(indices, i)
-		r.Rewards, r.Ended, r.Texts = append(r.Rewards, rewards), append(r.Ended, ended), append(r.Texts, texts)
+		r.Rewards, r.Ended = append(r.Rewards, rewards), append(r.Ended, ended)
 	}
 	r.Batch = data.NewBatch(samples, indices)
 	for i, local := range r.Batch.Samples {
@@ -78,16 +82,4 @@ func check(rewards []float64, answers int) error {
 		}
 	}
 	return nil
-}
-
-// Mean is the mean reward of all answers.
-func (r Rollout) Mean() float64 {
-	sum, n := 0.0, 0
-	for _, list := range r.Rewards {
-		for _, v := range list {
-			sum += v
-			n++
-		}
-	}
-	return sum / math.Max(1, float64(n))
 }

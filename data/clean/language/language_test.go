@@ -1,9 +1,7 @@
 package language_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,21 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gofinetune/finetune/data/clean/language"
+	"github.com/gofinetune/finetune/internal/golden"
 	"github.com/gofinetune/finetune/internal/testdata"
 )
 
-func lines[T any](t testing.TB, name string) (all []T) {
-	t.Helper()
-	f, err := os.Open(filepath.Join(testdata.Data(t), name))
-	require.NoError(t, err)
-	defer f.Close()
-	for d := json.NewDecoder(f); d.More(); {
-		var v T
-		require.NoError(t, d.Decode(&v))
-		all = append(all, v)
-	}
-	require.NotEmpty(t, all)
-	return all
+func lines[T any](t testing.TB, name string) []T {
+	return golden.Lines[T](t, filepath.Join(testdata.Data(t), name))
 }
 
 type document struct{ ID, Text, Lang string }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,21 +15,12 @@ import (
 
 	"github.com/gofinetune/finetune/data"
 	"github.com/gofinetune/finetune/data/clean/quality"
+	"github.com/gofinetune/finetune/internal/golden"
 	"github.com/gofinetune/finetune/internal/testdata"
 )
 
-func lines[T any](t testing.TB, name string) (all []T) {
-	t.Helper()
-	f, err := os.Open(filepath.Join(testdata.Data(t), name))
-	require.NoError(t, err)
-	defer f.Close()
-	for d := json.NewDecoder(f); d.More(); {
-		var v T
-		require.NoError(t, d.Decode(&v))
-		all = append(all, v)
-	}
-	require.NotEmpty(t, all)
-	return all
+func lines[T any](t testing.TB, name string) []T {
+	return golden.Lines[T](t, filepath.Join(testdata.Data(t), name))
 }
 
 func examples(t testing.TB, name string) (all []quality.Example) {
